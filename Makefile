@@ -1,0 +1,69 @@
+# The verbs of this project. `make help` lists them; each works in a fresh checkout.
+#
+#   FEATURES=--no-default-features   builds without OpenCV (run, bench)
+#   RUN_ARGS="--limit-videos 1"      more options for the demo run
+#   MASKLET_PYTHON=/path/to/python   an interpreter that has tools/export/requirements.txt
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup run build test check rust-test python-test bench clean
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+FEATURES ?=
+RUN_ARGS ?=
+DEMO := demo
+RUNS := runs
+
+# Every cargo command knows where OpenCV is.
+CARGO := . tools/opencv-env && cargo
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: ## install what building needs (Debian packages when root, else says which)
+	@tools/setup $(FEATURES)
+
+build: setup
+	$(CARGO) build --release $(FEATURES)
+
+run: build ## the main job on a made-up split: synth, run, table
+	if [ ! -e $(DEMO)/.complete ]; then \
+	    rm -rf $(DEMO); \
+	    target/release/masklet synth $(DEMO); \
+	    touch $(DEMO)/.complete; \
+	fi
+	@run="$(RUNS)/demo-$$(date -u +%Y%m%dT%H%M%SZ)"; \
+	target/release/masklet run --split-dir $(DEMO) --out-dir "$$run" $(RUN_ARGS); \
+	echo "The run folder is $$run"
+
+test: setup check rust-test python-test ## all checks and all tests
+	@echo "All checks and tests passed."
+
+check: setup ## formatting, clippy and rustdoc, with and without OpenCV
+	cargo fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" && export RUSTDOCFLAGS && $(CARGO) doc --workspace --no-deps
+	bash -n tools/setup
+	sh -n tools/opencv-env
+
+rust-test: setup
+	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-default-features
+
+python-test: setup
+	@if compgen -G 'tools/export/tests/test_*.py' >/dev/null; then \
+	    tools/setup --python; \
+	    "$${MASKLET_PYTHON:-.venv/bin/python}" -m pytest -q tools/export/tests; \
+	else \
+	    echo "skipped: the exporter has no tests yet"; \
+	fi
+
+bench: setup ## benchmarks, and the peers' programs in the same run where they are installed
+	$(CARGO) bench --workspace $(FEATURES)
+	@if [ -x tools/bench/run ]; then tools/bench/run; fi
+
+clean: ## remove what was built and made; run folders stay
+	rm -rf target $(DEMO) .venv

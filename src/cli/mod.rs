@@ -1,0 +1,72 @@
+//! The command line: arguments in, text and exit codes out. Everything that measures is in the
+//! library; nothing here does arithmetic on results.
+
+pub mod bundle;
+pub mod options;
+pub mod plan;
+pub mod run;
+pub mod score;
+pub mod shell;
+pub mod synth;
+
+use clap::{Parser, Subcommand};
+
+/// Benchmark of promptable video object segmentation: speed, accuracy and memory in one run.
+#[derive(Debug, Parser)]
+#[command(
+    name = "masklet",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 all is well, 1 some objects failed, 2 usage, 3 environment, 4 data, \
+                  130 interrupted (continue with --resume)."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Track the objects of a split and measure speed, accuracy and memory.
+    Run(Box<run::RunArgs>),
+    /// Print the memory plan of a run, without running it.
+    Plan(Box<plan::PlanArgs>),
+    /// Score predicted masks against ground truth (J and F as the official SA-V evaluator).
+    Score(score::ScoreArgs),
+    /// Make a seeded synthetic split in SA-V layout.
+    Synth(synth::SynthArgs),
+    /// Look at model bundles.
+    Bundle(bundle::BundleArgs),
+    /// Print a shell completion script.
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page (roff).
+    Man,
+}
+
+/// Writes to standard output; a closed pipe is an error that `main` knows, not a panic.
+///
+/// # Errors
+/// When standard output does not take the text.
+pub fn print(text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    std::io::stdout().write_all(text.as_bytes())
+}
+
+/// Does what was asked for; the number is the process's exit code.
+///
+/// # Errors
+/// Whatever stopped the command; [`crate::exit`] turns it into a sentence and an exit code.
+pub fn execute(cli: Cli) -> anyhow::Result<u8> {
+    match cli.command {
+        Command::Run(args) => run::run(*args),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Score(args) => score::score(&args),
+        Command::Synth(args) => synth::synth(args).map(|()| 0),
+        Command::Bundle(args) => bundle::bundle(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man => shell::man(),
+    }
+}

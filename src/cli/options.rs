@@ -1,0 +1,239 @@
+//! Options that several commands share: which data, which models, how much memory.
+//!
+//! Upstream's own spellings (`--split_dir`, `--autocast_dtype bfloat16`) work as hidden aliases.
+
+use clap::{Args, ValueEnum};
+use masklet::dataset::{Split, SplitOptions};
+use masklet::error::{Classified, ErrorClass};
+use masklet::prompts::{ModelTag, PromptKind};
+use masklet_engines::bundle::{Bundle, BundleError, BundleStore, Precision, Wanted};
+use std::path::PathBuf;
+
+/// A command line that asks for something that cannot be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+impl Classified for UsageError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Usage
+    }
+}
+
+/// Which videos and objects.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Folder of the split, in SA-V or DAVIS layout.
+    #[arg(long, alias = "split_dir", value_name = "DIR")]
+    pub split_dir: PathBuf,
+    /// Name of the list of videos, `<split-dir>/<NAME>.txt`; without it all videos of the folder.
+    #[arg(long, alias = "split_name", value_name = "NAME")]
+    pub split_name: Option<String>,
+    /// Only these videos, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "ID,…")]
+    pub videos: Vec<String>,
+    /// At most this many videos; 0 for all.
+    #[arg(long, alias = "limit_videos", default_value_t = 0, value_name = "N")]
+    pub limit_videos: usize,
+    /// At most this many objects of each video; 0 for all.
+    #[arg(long, alias = "limit_objects", default_value_t = 0, value_name = "N")]
+    pub limit_objects: usize,
+    /// Take the videos in a random order.
+    #[arg(long, alias = "shuffle_videos")]
+    pub shuffle_videos: bool,
+    /// Seed of that order; asks for it by itself.
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+}
+
+impl DataArgs {
+    /// Reads the split.
+    ///
+    /// # Errors
+    /// When the folder is not a split.
+    pub fn open(&self) -> anyhow::Result<Split> {
+        Ok(Split::open(
+            &self.split_dir,
+            &SplitOptions {
+                split_name: self.split_name.clone(),
+                videos: self.videos.clone(),
+                limit_videos: self.limit_videos,
+                limit_objects: self.limit_objects,
+                shuffle: self.shuffle_videos || self.seed.is_some(),
+                seed: self.seed.unwrap_or(0),
+            },
+        )?)
+    }
+}
+
+/// Arithmetic of the graphs, in masklet's and in upstream's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionArg {
+    /// bfloat16.
+    #[value(alias = "bfloat16")]
+    Bf16,
+    /// IEEE half precision.
+    #[value(alias = "float16")]
+    Fp16,
+    /// IEEE single precision.
+    #[value(alias = "float32")]
+    Fp32,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(arg: PrecisionArg) -> Self {
+        match arg {
+            PrecisionArg::Bf16 => Self::Bf16,
+            PrecisionArg::Fp16 => Self::Fp16,
+            PrecisionArg::Fp32 => Self::Fp32,
+        }
+    }
+}
+
+/// What runs the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendArg {
+    /// The best that this machine has.
+    Auto,
+    /// The CPU.
+    Cpu,
+}
+
+/// Which models.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Models")]
+pub struct ModelArgs {
+    /// Tags `<model>_<prompt>`, separated by commas; prompts are points, bbox, mask and
+    /// points_interior.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "edgetam_mini_points",
+        value_name = "TAG,…"
+    )]
+    pub models: Vec<String>,
+    /// Folder of model bundles (see docs/bundle-format.md); without it the embedded bundle.
+    #[arg(long, env = "MASKLET_EXPORTS", value_name = "DIR")]
+    pub exports: Option<PathBuf>,
+    /// Image side of the model; needed where bundles of several sizes are there.
+    #[arg(long, value_name = "PIXELS")]
+    pub imgsz: Option<usize>,
+    /// Precision of the model; needed where bundles of several precisions are there.
+    #[arg(long, alias = "autocast_dtype", value_enum)]
+    pub precision: Option<PrecisionArg>,
+}
+
+/// The tags of one bundle.
+#[derive(Debug)]
+pub struct ModelRun {
+    /// The bundle, opened and checked.
+    pub bundle: Bundle,
+    /// Its tags with their prompt kinds, in the order asked for.
+    pub tags: Vec<(String, PromptKind)>,
+}
+
+impl ModelArgs {
+    /// Opens every bundle that the tags name, each once.
+    ///
+    /// # Errors
+    /// For a tag that does not parse, and for a bundle that is missing or damaged.
+    pub fn open(&self) -> anyhow::Result<Vec<ModelRun>> {
+        let store = BundleStore::new(self.exports.clone());
+        let mut runs: Vec<(String, ModelRun)> = Vec::new();
+        for tag in self.models.iter().filter(|tag| !tag.is_empty()) {
+            let ModelTag {
+                model,
+                prompt: kind,
+            } = tag.parse()?;
+            if let Some((_, run)) = runs.iter_mut().find(|(name, _)| *name == model) {
+                if run.tags.iter().all(|(known, _)| known != tag) {
+                    run.tags.push((tag.clone(), kind));
+                }
+                continue;
+            }
+            let wanted = Wanted {
+                name: model.clone(),
+                image_size: self.imgsz,
+                precision: self.precision.map(Precision::from),
+            };
+            let bundle = store.open(&wanted).map_err(|error| match error {
+                // Nothing is damaged: something was asked for that is not there.
+                BundleError::NotFound { .. } | BundleError::Ambiguous { .. } => {
+                    anyhow::Error::new(UsageError(error.to_string()))
+                }
+                BundleError::ImageSize { size, .. } if self.imgsz == Some(size) => {
+                    anyhow::Error::new(UsageError(error.to_string()))
+                }
+                error => error.into(),
+            })?;
+            let tags = vec![(tag.clone(), kind)];
+            runs.push((model, ModelRun { bundle, tags }));
+        }
+        if runs.is_empty() {
+            return Err(UsageError("--models names no model".to_owned()).into());
+        }
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
+    }
+}
+
+/// How much memory and how many threads.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Resources")]
+pub struct ResourceArgs {
+    /// What runs the model.
+    #[arg(long, value_enum, default_value_t = BackendArg::Auto)]
+    pub backend: BackendArg,
+    /// Threads of the CPU backend; 0 for one per core.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub threads: usize,
+    /// Frames that may be decoded ahead of the model.
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub ring_frames: u16,
+    /// Refuse to start when the memory plan is larger (bytes, or with KiB, MiB, GiB).
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory_budget: Option<usize>,
+}
+
+impl ResourceArgs {
+    /// Threads of the CPU backend.
+    pub fn threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+}
+
+/// Parses `1500`, `256MiB`, `1.5GiB`, `64k`.
+fn parse_size(text: &str) -> Result<usize, String> {
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale: f64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" | "kib" => 1024.0,
+        "m" | "mb" | "mib" => 1024.0 * 1024.0,
+        "g" | "gb" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        other => return Err(format!("'{other}' is not a unit; use KiB, MiB or GiB")),
+    };
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("'{text}' is not a size; write 512MiB, 2GiB or a number of bytes"))?;
+    Ok((number * scale) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_binary_and_refuse_nonsense() {
+        assert_eq!(parse_size("1500"), Ok(1500));
+        assert_eq!(parse_size("256MiB"), Ok(256 << 20));
+        assert_eq!(parse_size("1.5 GiB"), Ok(3 << 29));
+        assert!(parse_size("12 apples").unwrap_err().contains("apples"));
+        assert!(parse_size("MiB").is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! `masklet plan`, and the plan as `run` prints it.
+
+use super::options::{ModelArgs, ResourceArgs, UsageError};
+use clap::Args;
+use masklet::dataset::{Split, SplitOptions};
+use masklet::pipeline::clip::largest_frame;
+use masklet::stats::bytes;
+use masklet::track::TrackerLayout;
+use masklet::track::layout::Demand;
+use masklet_engines::memory::Plan;
+use std::path::PathBuf;
+
+/// `masklet plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Folder of the split that the plan is for; or say --size and --objects-at-once.
+    #[arg(long, alias = "split_dir", value_name = "DIR")]
+    pub split_dir: Option<PathBuf>,
+    /// Name of the list of videos.
+    #[arg(
+        long,
+        alias = "split_name",
+        value_name = "NAME",
+        requires = "split_dir"
+    )]
+    pub split_name: Option<String>,
+    /// Size of the largest video.
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = parse_frame_size, conflicts_with = "split_dir")]
+    pub size: Option<(usize, usize)>,
+    /// Most objects tracked at once.
+    #[arg(long, value_name = "N", conflicts_with = "split_dir")]
+    pub objects_at_once: Option<usize>,
+    #[command(flatten)]
+    models: ModelArgs,
+    #[command(flatten)]
+    resources: ResourceArgs,
+    /// Print the plan as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Parses `1920x1080` into (width, height).
+pub fn parse_frame_size(text: &str) -> Result<(usize, usize), String> {
+    let parse = |side: &str| side.trim().parse().ok().filter(|&n: &usize| n > 0);
+    text.split_once(['x', 'X'])
+        .and_then(|(w, h)| Some((parse(w)?, parse(h)?)))
+        .ok_or_else(|| format!("'{text}' is not a size; write 1920x1080"))
+}
+
+/// Prints the plan of every model asked for.
+///
+/// # Errors
+/// When data or bundles cannot be read, or a plan is over the budget.
+pub fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
+    let (frame_bytes, objects) = match (&args.split_dir, args.size) {
+        (Some(dir), _) => {
+            let options = SplitOptions {
+                split_name: args.split_name.clone(),
+                ..SplitOptions::default()
+            };
+            let split = Split::open(dir, &options)?;
+            (largest_frame(&split.videos), most_objects(&split))
+        }
+        (None, Some((width, height))) => (width * height * 3, args.objects_at_once.unwrap_or(1)),
+        (None, None) => {
+            return Err(UsageError(
+                "a plan needs to know the videos: give --split-dir DIR, or --size 1920x1080 and \
+                 --objects-at-once N"
+                    .to_owned(),
+            )
+            .into());
+        }
+    };
+    let demand = Demand {
+        objects,
+        ring_frames: usize::from(args.resources.ring_frames),
+        frame_bytes,
+    };
+    let mut all = Vec::new();
+    for run in args.models.open()? {
+        // The CPU backend has no rows of its own; others need their engines for an exact plan.
+        let plan = TrackerLayout::new(run.bundle.manifest(), demand).plan(None);
+        if args.json {
+            all.push(serde_json::json!({
+                "model": run.bundle.manifest().name,
+                "total_bytes": plan.bytes(),
+                "plan": plan,
+            }));
+        } else {
+            super::print(&(render(&run.bundle.manifest().name, &plan, demand) + "\n"))?;
+        }
+        if let Some(budget) = args.resources.memory_budget {
+            plan.check(budget, "--memory-budget")?;
+        }
+    }
+    if args.json {
+        super::print(&(serde_json::to_string_pretty(&all)? + "\n"))?;
+    }
+    Ok(0)
+}
+
+/// Most objects of any video.
+pub fn most_objects(split: &Split) -> usize {
+    split
+        .videos
+        .iter()
+        .map(|video| video.objects.len())
+        .max()
+        .unwrap_or(0)
+}
+
+/// The plan as a table.
+pub fn render(model: &str, plan: &Plan, demand: Demand) -> String {
+    let mut text = format!(
+        "Memory plan of {model}: one slab of {}, up to {} object(s) at once, {} frames decoded \
+         ahead\n",
+        bytes(plan.bytes() as u64),
+        demand.objects,
+        demand.ring_frames
+    );
+    for region in &plan.regions {
+        text += &format!(
+            "  {:<46} {:>12}\n",
+            region.region.name(),
+            bytes(region.bytes() as u64)
+        );
+        for row in &region.rows {
+            let shape: Vec<String> = row.shape.iter().map(usize::to_string).collect();
+            let times = match row.count {
+                1 => String::new(),
+                n => format!("{n} x "),
+            };
+            text += &format!(
+                "    {:<44} {:>12}  {times}({}) {}\n",
+                row.name,
+                bytes(row.bytes() as u64),
+                shape.join(","),
+                row.dtype
+            );
+        }
+    }
+    text
+}

@@ -1,0 +1,489 @@
+//! `masklet run`: from options to a run folder and a table.
+
+use super::options::{BackendArg, DataArgs, ModelArgs, ModelRun, ResourceArgs, UsageError};
+use super::plan::{most_objects, render};
+use super::print;
+use crate::exit::INTERRUPTED;
+use anyhow::Context;
+use clap::{ArgAction, Args, ValueEnum};
+use masklet::dataset::{ObjectTrack, Split, Video};
+use masklet::pipeline::clip::largest_frame;
+use masklet::pipeline::{ObjectMode, PipelineError, SaveMasks, Session, Settings, run_clip};
+use masklet::progress::{LogFormat, Progress, VideoOutcome, init_logging};
+use masklet::prompts::PromptKind;
+use masklet::results::{
+    BundleRecord, ObjectKey, OpenMode, Opened, Options, RunFolder, RunManifest, RunState, Status,
+    WeightsRecord, render_table,
+};
+use masklet::telemetry::{Environment, SystemMemory, SystemRoot};
+use masklet::track::layout::Demand;
+use masklet::track::{ModelPrompt, TrackerLayout};
+use masklet_engines::backend::{self, BackendKind};
+use masklet_engines::bundle::{Bundle, WeightSource};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// `masklet run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    models: ModelArgs,
+    #[command(flatten)]
+    resources: ResourceArgs,
+    /// Track the objects of a video together, or one by one as the Python benchmark does.
+    #[arg(long, value_enum, default_value_t = ObjectMode::Lockstep, value_name = "MODE")]
+    objects: ObjectMode,
+    /// At most this many frames of each object, counted from its prompt; 0 for all.
+    #[arg(long, alias = "max_clip_frames", default_value_t = 0, value_name = "N")]
+    max_clip_frames: usize,
+    /// Rounds of every component before the first frame that counts.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    warmup: usize,
+    /// Fill holes of up to this many pixels of the low-resolution mask (the reference predictors
+    /// use 8; the official SA-V protocol fills none).
+    #[arg(long, default_value_t = 0, value_name = "AREA")]
+    fill_holes: usize,
+    /// Decoder threads.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    decode_threads: u16,
+    /// Run folder; `runs/<name of the split folder>` without it.
+    #[arg(long, alias = "out_dir", value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+    /// Continue the run in the run folder.
+    #[arg(long, conflicts_with = "force")]
+    resume: bool,
+    /// Remove the run that is in the run folder and begin anew.
+    #[arg(long)]
+    force: bool,
+    /// Which predicted masks to write, in SA-V layout.
+    #[arg(long, value_enum, default_value_t = SaveMasks::Annotated, value_name = "WHICH")]
+    save_masks: SaveMasks,
+    /// Upstream's overlay switch.
+    #[arg(long, alias = "save_overlays", default_value_t = 0, hide = true)]
+    save_overlays: u8,
+    /// Print nothing but the final table and errors.
+    #[arg(short, long, action = ArgAction::SetTrue)]
+    quiet: bool,
+    /// How progress and warnings are written to standard error.
+    #[arg(long, value_enum, default_value_t = LogFormatArg::Text, value_name = "FORMAT")]
+    log_format: LogFormatArg,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormatArg {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Runs the command; the number is the exit code.
+///
+/// # Errors
+/// What stopped the run. The journal then holds every object that was finished before.
+pub fn run(args: RunArgs) -> anyhow::Result<u8> {
+    if args.save_overlays != 0 {
+        return Err(UsageError(
+            "--save-overlays is not part of this version; predicted masks are in the run folder's \
+             masks/ (leave the flag out, or give 0)"
+                .to_owned(),
+        )
+        .into());
+    }
+    let split = args.data.open()?;
+    let models = args.models.open()?;
+    let kind = choose_backend(args.resources.backend);
+    let demand = Demand {
+        objects: match args.objects {
+            ObjectMode::Lockstep => most_objects(&split),
+            ObjectMode::Isolated => 1,
+        },
+        ring_frames: usize::from(args.resources.ring_frames),
+        frame_bytes: largest_frame(&split.videos),
+    };
+    let path = args
+        .out_dir
+        .clone()
+        .unwrap_or_else(|| default_folder(&args.data.split_dir));
+    let (parent, name) = parent_and_name(&path)?;
+    let mode = match (args.resume, args.force) {
+        (true, _) => OpenMode::Resume,
+        (_, true) => OpenMode::Force,
+        _ => OpenMode::New,
+    };
+    for model in &models {
+        check_plan(&args, model, demand)?;
+    }
+    let manifest = manifest(&args, &models, kind);
+    let Opened {
+        mut folder,
+        finished,
+        warnings,
+    } = RunFolder::create(parent, &name, &manifest, mode)?;
+    let format = match args.log_format {
+        LogFormatArg::Text => LogFormat::Text,
+        LogFormatArg::Json => LogFormat::Json,
+    };
+    let progress = Arc::new(Progress::new(args.quiet, format));
+    init_logging(format, &progress)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    announce(&progress, &args, &models, demand, &split);
+    if !finished.is_empty() {
+        progress.println(&format!(
+            "resuming: {} objects are finished already",
+            finished.len()
+        ));
+    }
+    let stop = stop_flag().context("installing signal handlers")?;
+    let mut outcome = Ok(());
+    for model in models {
+        outcome = run_model(
+            &args,
+            model,
+            kind,
+            demand,
+            &split,
+            &mut folder,
+            &progress,
+            &stop,
+        );
+        if outcome.is_err() {
+            break;
+        }
+    }
+    progress.finish();
+    let interrupted = outcome.as_ref().err().is_some_and(is_interruption);
+    match outcome {
+        Ok(()) => {
+            let summary = folder.finish(RunState::Finished)?;
+            print(&render_table(&summary))?;
+            print(&format!("\nRun folder: {}\n", folder.path().display()))?;
+            Ok(u8::from(summary.counts.failed > 0))
+        }
+        Err(_) if interrupted => {
+            folder.finish(RunState::Interrupted)?;
+            eprintln!(
+                "Interrupted. {} finished objects are in {}; run the same command with --resume to \
+                 continue.",
+                folder.rows(),
+                folder.path().display()
+            );
+            Ok(INTERRUPTED)
+        }
+        Err(error) => {
+            // The first error is what the user must hear of; the journal is safe either way.
+            let _ = folder.finish(RunState::Interrupted);
+            Err(error.context(format!(
+                "the run stopped; {} finished objects are kept, continue with --resume",
+                folder.rows()
+            )))
+        }
+    }
+}
+
+fn is_interruption(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(PipelineError::Interrupted))
+}
+
+fn choose_backend(arg: BackendArg) -> BackendKind {
+    match arg {
+        BackendArg::Cpu => BackendKind::Cpu,
+        BackendArg::Auto => BackendKind::ALL
+            .into_iter()
+            .find(|&kind| backend::availability(kind) == backend::Availability::Available)
+            .unwrap_or(BackendKind::Cpu),
+    }
+}
+
+/// The run folder's parent and its own name.
+fn parent_and_name(path: &Path) -> anyhow::Result<(&Path, String)> {
+    let name = path.file_name().ok_or_else(|| {
+        UsageError(format!(
+            "--out-dir {} has no last part that could name the run; give a folder such as runs/first",
+            path.display()
+        ))
+    })?;
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    Ok((parent, name.to_string_lossy().into_owned()))
+}
+
+fn default_folder(split_dir: &Path) -> PathBuf {
+    let name = split_dir
+        .canonicalize()
+        .ok()
+        .and_then(|path| path.file_name().map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from("run"));
+    Path::new("runs").join(name)
+}
+
+/// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.
+fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+fn check_plan(args: &RunArgs, model: &ModelRun, demand: Demand) -> anyhow::Result<()> {
+    let plan = TrackerLayout::new(model.bundle.manifest(), demand).plan(None);
+    if let Some(budget) = args.resources.memory_budget {
+        plan.check(budget, "--memory-budget")?;
+    }
+    if let Some(available) = SystemMemory::read(&SystemRoot::real())
+        .available_bytes
+        .get()
+    {
+        let available = usize::try_from(available).unwrap_or(usize::MAX);
+        plan.check(available, "MemAvailable of this system")?;
+    }
+    Ok(())
+}
+
+fn announce(
+    progress: &Progress,
+    args: &RunArgs,
+    models: &[ModelRun],
+    demand: Demand,
+    split: &Split,
+) {
+    for model in models {
+        let manifest = model.bundle.manifest();
+        let tags: Vec<&str> = model.tags.iter().map(|(tag, _)| tag.as_str()).collect();
+        progress.println(&format!(
+            "{}: {}",
+            tags.join(", "),
+            manifest.weights.describe()
+        ));
+        let plan = TrackerLayout::new(manifest, demand).plan(None);
+        progress.println(&render(&manifest.name, &plan, demand));
+    }
+    let objects: usize = split.videos.iter().map(|video| video.objects.len()).sum();
+    progress.println(&format!(
+        "{} videos, {objects} objects from {}",
+        split.videos.len(),
+        args.data.split_dir.display()
+    ));
+}
+
+#[allow(clippy::too_many_arguments)]
+fn run_model(
+    args: &RunArgs,
+    model: ModelRun,
+    kind: BackendKind,
+    demand: Demand,
+    split: &Split,
+    folder: &mut RunFolder,
+    progress: &Progress,
+    stop: &Arc<AtomicBool>,
+) -> anyhow::Result<()> {
+    let pending: Vec<_> = model
+        .tags
+        .iter()
+        .flat_map(|(tag, prompt)| split.videos.iter().map(move |video| (tag, *prompt, video)))
+        .filter(|(tag, _, video)| {
+            video
+                .objects
+                .iter()
+                .any(|object| !folder.is_done(&key(video, object, tag)))
+        })
+        .collect();
+    let Some((_, first_prompt, _)) = pending.first() else {
+        return Ok(());
+    };
+    let started = Instant::now();
+    let backend = backend::open(kind, &model.bundle, args.resources.threads())?;
+    let loaded = started.elapsed();
+    let settings = Settings {
+        objects: args.objects,
+        max_clip_frames: (args.max_clip_frames > 0).then_some(args.max_clip_frames),
+        decode_threads: usize::from(args.decode_threads),
+        warmup: args.warmup,
+        fill_holes: args.fill_holes,
+        save_masks: args.save_masks,
+        masks_dir: folder.masks_dir(),
+    };
+    let warm_prompt = warm_up_prompt(&model.bundle, *first_prompt);
+    let mut session = Session::open(model.bundle, backend, demand, settings, Arc::clone(stop))?;
+    let warmed = session.warm_up(warm_prompt)?;
+    progress.println(&format!(
+        "{}: loaded in {:.2} s, warmed up in {:.2} s ({} rounds)",
+        session.bundle.manifest().name,
+        loaded.as_secs_f64(),
+        warmed.as_secs_f64(),
+        args.warmup
+    ));
+    progress.start(pending.len(), 0);
+    for (tag, prompt, video) in pending {
+        run_video(&mut session, folder, progress, video, tag, prompt)?;
+    }
+    Ok(())
+}
+
+fn run_video(
+    session: &mut Session,
+    folder: &mut RunFolder,
+    progress: &Progress,
+    video: &Video,
+    tag: &str,
+    prompt: PromptKind,
+) -> anyhow::Result<()> {
+    let passes = match session.settings.objects {
+        ObjectMode::Lockstep => 1,
+        ObjectMode::Isolated => video.objects.len(),
+    };
+    let frames = video.frames.len() * passes;
+    progress.video_started(&format!("{tag} {}", video.id), frames, video.objects.len());
+    let mut outcome = VideoOutcome::default();
+    let together: Vec<&ObjectTrack> = video.objects.iter().collect();
+    let clips: Vec<&[&ObjectTrack]> = match session.settings.objects {
+        // A video whose journal was cut is run again as a whole, so that its masks and shared
+        // clocks are those of an uninterrupted run; rows that are there stay as they are.
+        ObjectMode::Lockstep => vec![together.as_slice()],
+        ObjectMode::Isolated => together
+            .chunks(1)
+            .filter(|one| {
+                one.iter()
+                    .any(|object| !folder.is_done(&key(video, object, tag)))
+            })
+            .collect(),
+    };
+    for objects in clips {
+        let mut rows = run_clip(session, video, objects, prompt, tag, &mut || {
+            progress.frame_done();
+        })?;
+        rows.retain(|row| !folder.is_done(&row.key));
+        folder.append(&rows)?;
+        for row in &rows {
+            match &row.status {
+                Status::Ok => outcome.ok += 1,
+                Status::Failed { reason } => {
+                    outcome.failed += 1;
+                    tracing::warn!("{} failed: {reason}", row.key);
+                }
+            }
+        }
+    }
+    progress.video_finished(outcome);
+    Ok(())
+}
+
+fn key(video: &Video, object: &ObjectTrack, tag: &str) -> ObjectKey {
+    ObjectKey {
+        video: video.id.clone(),
+        object: object.id.clone(),
+        model: tag.to_owned(),
+    }
+}
+
+/// A prompt of the kind that the run begins with, in the middle of the image.
+fn warm_up_prompt(bundle: &Bundle, kind: PromptKind) -> ModelPrompt {
+    let side = bundle.manifest().image_size;
+    let middle = side as f32 / 2.0;
+    match kind {
+        PromptKind::Mask => ModelPrompt::Mask(vec![1.0; side * side]),
+        PromptKind::Bbox => ModelPrompt::Points {
+            points: vec![[middle / 2.0; 2], [middle; 2]],
+            labels: vec![2, 3],
+        },
+        PromptKind::Points | PromptKind::PointsInterior => ModelPrompt::Points {
+            points: vec![[middle; 2]],
+            labels: vec![1],
+        },
+    }
+}
+
+/// What goes into `run.json`: options that decide the outcome apart from those that do not.
+fn manifest(args: &RunArgs, models: &[ModelRun], kind: BackendKind) -> RunManifest {
+    let path = |path: &Path| {
+        let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        Value::from(full.display().to_string())
+    };
+    let options: Options = [
+        ("split-dir", path(&args.data.split_dir)),
+        ("split-name", json!(args.data.split_name)),
+        ("videos", json!(args.data.videos)),
+        ("limit-videos", json!(args.data.limit_videos)),
+        ("limit-objects", json!(args.data.limit_objects)),
+        ("shuffle-videos", json!(args.data.shuffle_videos)),
+        ("seed", json!(args.data.seed)),
+        ("models", json!(args.models.models)),
+        ("imgsz", json!(args.models.imgsz)),
+        (
+            "precision",
+            json!(
+                args.models
+                    .precision
+                    .map(|p| format!("{p:?}").to_lowercase())
+            ),
+        ),
+        ("backend", json!(kind)),
+        ("objects", json!(args.objects)),
+        ("max-clip-frames", json!(args.max_clip_frames)),
+        ("fill-holes", json!(args.fill_holes)),
+        ("save-masks", json!(args.save_masks)),
+        ("threads", json!(args.resources.threads())),
+        ("warmup", json!(args.warmup)),
+        ("ring-frames", json!(args.resources.ring_frames)),
+        ("decode-threads", json!(args.decode_threads)),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+    let free_options: Options = [
+        ("exports", json!(args.models.exports)),
+        ("out-dir", json!(args.out_dir)),
+        ("memory-budget", json!(args.resources.memory_budget)),
+        ("quiet", json!(args.quiet)),
+        ("resume", json!(args.resume)),
+        ("force", json!(args.force)),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+    RunManifest {
+        options,
+        free_options,
+        bundles: models.iter().map(|m| record(&m.bundle)).collect(),
+        environment: Environment::read(&SystemRoot::real()),
+    }
+}
+
+fn record(bundle: &Bundle) -> BundleRecord {
+    let manifest = bundle.manifest();
+    let weights = &manifest.weights;
+    BundleRecord {
+        name: manifest.name.clone(),
+        source: match bundle.is_embedded() {
+            true => "embedded".to_owned(),
+            false => bundle.origin(),
+        },
+        sha256: bundle.sha256().to_owned(),
+        image_size: manifest.image_size,
+        precision: manifest.precision.to_string(),
+        weights: match weights.source {
+            WeightSource::RandomInit => WeightsRecord::RandomInit {
+                seed: weights.seed.unwrap_or_default(),
+            },
+            WeightSource::Checkpoint => WeightsRecord::Checkpoint {
+                file: weights.file.clone().unwrap_or_default(),
+                sha256: weights.sha256.clone().unwrap_or_default(),
+            },
+            WeightSource::Trained => WeightsRecord::Trained {
+                note: "trained on synthetic video".to_owned(),
+            },
+        },
+    }
+}

@@ -1,0 +1,137 @@
+//! One object through a video: its annotations and their masks.
+
+use std::path::{Path, PathBuf};
+
+use super::DatasetError;
+use crate::image::{ImageError, read_label_png, read_mask_png};
+use crate::mask::Mask;
+
+/// The mask file of one object on one frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// Index of the frame it belongs to.
+    pub frame: usize,
+    /// The PNG.
+    pub path: PathBuf,
+    /// The object's value in a label map; `None` where the file is this object's alone.
+    pub label: Option<u8>,
+}
+
+impl Annotation {
+    /// The file's name, under which a prediction for this frame is expected by evaluators.
+    pub fn file_name(&self) -> String {
+        self.path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Reads the mask at whatever size it has.
+    fn read(&self) -> Result<Mask, ImageError> {
+        match self.label {
+            None => read_mask_png(&self.path),
+            Some(label) => Ok(read_label_png(&self.path)?.mask(Some(label))),
+        }
+    }
+}
+
+/// One annotated object of a video.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectTrack {
+    /// The object's folder name (SA-V) or label (DAVIS).
+    pub id: String,
+    /// The video it belongs to.
+    pub video: String,
+    /// Its annotations, ascending by frame.
+    pub annotations: Vec<Annotation>,
+    /// Columns that every mask must have.
+    pub width: usize,
+    /// Rows that every mask must have.
+    pub height: usize,
+}
+
+/// Where an object's track starts, and what it looks like there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptFrame {
+    /// Position in [`ObjectTrack::annotations`].
+    pub annotation: usize,
+    /// Index of the frame.
+    pub frame: usize,
+    /// The mask, with at least one object pixel.
+    pub mask: Mask,
+}
+
+impl ObjectTrack {
+    /// Reads the mask of the annotation at this position. A position past the end gives an empty
+    /// mask of the video's size, as an object that is not annotated.
+    ///
+    /// # Errors
+    /// The file cannot be read or has another size than the video's frames.
+    pub fn load(&self, position: usize) -> Result<Mask, DatasetError> {
+        let Some(annotation) = self.annotations.get(position) else {
+            return Ok(Mask::empty(self.height, self.width));
+        };
+        let mask = annotation.read()?;
+        self.check_size(&annotation.path, &mask)?;
+        Ok(mask)
+    }
+
+    fn check_size(&self, path: &Path, mask: &Mask) -> Result<(), DatasetError> {
+        if (mask.width(), mask.height()) == (self.width, self.height) {
+            return Ok(());
+        }
+        Err(DatasetError::Image(ImageError::WrongSize {
+            path: path.to_owned(),
+            expected_width: self.width,
+            expected_height: self.height,
+            found_width: mask.width(),
+            found_height: mask.height(),
+        }))
+    }
+
+    /// Finds the first annotated frame whose mask shows the object.
+    ///
+    /// # Errors
+    /// [`DatasetError::NeverVisible`] when none does: the object has failed, the run goes on. A
+    /// mask on the way cannot be read.
+    pub fn prompt_frame(&self) -> Result<PromptFrame, DatasetError> {
+        for (position, annotation) in self.annotations.iter().enumerate() {
+            let mask = self.load(position)?;
+            if !mask.is_empty() {
+                return Ok(PromptFrame {
+                    annotation: position,
+                    frame: annotation.frame,
+                    mask,
+                });
+            }
+        }
+        Err(DatasetError::NeverVisible {
+            video: self.video.clone(),
+            object: self.id.clone(),
+            annotated: self.annotations.len(),
+        })
+    }
+
+    /// Position of the annotation of a frame, if it has one.
+    pub fn position_of(&self, frame: usize) -> Option<usize> {
+        self.annotations
+            .binary_search_by_key(&frame, |a| a.frame)
+            .ok()
+    }
+}
+
+/// Sorts annotations by frame and refuses two of one frame.
+pub(super) fn in_order(mut annotations: Vec<Annotation>) -> Result<Vec<Annotation>, DatasetError> {
+    annotations.sort_by_key(|a| a.frame);
+    for pair in annotations.windows(2) {
+        if let [first, second] = pair
+            && first.frame == second.frame
+        {
+            return Err(DatasetError::AnnotationTwice {
+                first: first.path.clone(),
+                second: second.path.clone(),
+            });
+        }
+    }
+    Ok(annotations)
+}

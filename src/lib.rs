@@ -1,0 +1,32 @@
+//! Benchmark of promptable video object segmentation: one run measures speed, accuracy (J&F as
+//! the official SA-V evaluator computes it) and memory.
+//!
+//! The crate is the library behind the `masklet` binary. Layers, each knowing only those below:
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | `cli` | arguments, printing, exit codes (part of the binary's surface, not of the measuring) |
+//! | `results` | the run folder: `run.json`, journal, summaries |
+//! | `pipeline` | one run: videos, objects, stages and their clocks |
+//! | `track` | prompts in, masks out: the memory bank and the tracker |
+//! | `metrics` | J and F, protocols, scoring of folders |
+//! | `dataset`, `synth`, `prompts` | SA-V and DAVIS layouts, synthetic splits, prompt kinds |
+//! | `image`, [`mask`] | decoding, resizing, binary masks |
+//! | `telemetry` | process and system memory, the environment |
+//! | `masklet-engines` | bundles, backends, planned memory |
+//!
+//! It is not a training framework, not a labelling tool and not a general inference server.
+
+pub mod dataset;
+pub mod error;
+pub mod image;
+pub mod mask;
+pub mod metrics;
+pub mod pipeline;
+pub mod progress;
+pub mod prompts;
+pub mod results;
+pub mod stats;
+pub mod synth;
+pub mod telemetry;
+pub mod track;

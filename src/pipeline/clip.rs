@@ -1,0 +1,517 @@
+//! One clip: some objects of one video through the tracker, timed, scored, written.
+//!
+//! In lockstep a clip holds all objects of a video; isolated, one. Scoring and writing masks happen
+//! with the clocks stopped and the decoders at rest.
+
+use super::clock::{ClipClock, FrameTimes};
+use super::error::PipelineError;
+use super::ring::FrameRing;
+use super::session::{SaveMasks, Session};
+use crate::dataset::{ObjectTrack, Video};
+use crate::image::{self, ImageError, Resizer};
+use crate::mask::Mask;
+use crate::metrics::Scorer;
+use crate::metrics::protocol::{BothProtocols, ObjectScore};
+use crate::prompts::{Prompt, PromptKind};
+use crate::results::{
+    ArenaMarks, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, RegionMark, Score, Stage, Status,
+};
+use crate::telemetry::{MemorySnapshot, SystemRoot};
+use crate::track::{HoleFiller, ModelPrompt, ObjectTask, TrackError, Upsampler, VideoTracker};
+use masklet_engines::bundle::WeightSource;
+use masklet_engines::memory::{Arena, HighWater, MemorySpace, RegionKind};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// One object on its way through a clip.
+struct Runner<'d> {
+    track: &'d ObjectTrack,
+    prompt_frame: usize,
+    end: usize,
+    setup: Duration,
+    scores: BothProtocols,
+    /// Position in the annotations of the next frame to be scored.
+    next_annotation: usize,
+    /// Annotated frames before `end`.
+    scored_annotations: usize,
+    mask: Mask,
+    failure: Option<String>,
+}
+
+/// Takes `objects` of `video` through the tracker; one row for each, in their order.
+///
+/// An object that fails is a failed row. `progress` is called after every frame.
+///
+/// # Errors
+/// Only what ends the run: masks that cannot be written, an arena smaller than its plan, a stop.
+pub fn run_clip(
+    session: &mut Session,
+    video: &Video,
+    objects: &[&ObjectTrack],
+    kind: PromptKind,
+    tag: &str,
+    progress: &mut dyn FnMut(),
+) -> Result<Vec<ObjectRow>, PipelineError> {
+    let root = SystemRoot::real();
+    let before = MemorySnapshot::read(&root);
+    session.sampler.mark();
+    let mut rows: Vec<ObjectRow> = Vec::with_capacity(objects.len());
+    let mut runners = Vec::new();
+    let mut tasks = Vec::new();
+    for &track in objects {
+        rows.push(blank_row(session, video, track, tag, objects.len()));
+        match prepare(session, video, track, kind) {
+            Ok((runner, task)) => {
+                runners.push((rows.len() - 1, runner));
+                tasks.push(task);
+            }
+            Err(reason) => fail(&mut rows, reason),
+        }
+    }
+    let Some(mut arena) = session.take_arena() else {
+        return Err(PipelineError::Interrupted);
+    };
+    arena.restart_high_water();
+    let arena_before = arena.used();
+    let mut only: Vec<&mut Runner<'_>> = runners.iter_mut().map(|(_, r)| r).collect();
+    let outcome = if only.is_empty() {
+        Ok(ClipClock::default())
+    } else {
+        track_clip(session, &mut arena, video, &mut only, tasks, tag, progress)
+    };
+    let marks = arena.high_water();
+    let (arena_after, slab, space) = (arena.used(), arena.capacity(), arena.space());
+    session.give_back(arena);
+    let clock = match outcome {
+        Ok(clock) => Some(clock),
+        Err(ClipError::Run(error)) => return Err(error),
+        Err(ClipError::Objects(reason)) => {
+            for (_, runner) in &mut runners {
+                runner.failure.get_or_insert(reason.clone());
+            }
+            None
+        }
+    };
+    let after = MemorySnapshot::read(&root);
+    let peak = session.sampler.peak();
+    let memory = MemoryMarks {
+        arena: Some(arena_marks(marks, arena_before, arena_after, slab, space)),
+        rss_before_bytes: before.process.rss_bytes,
+        rss_after_bytes: after.process.rss_bytes,
+        rss_peak_bytes: peak.peak_rss_bytes,
+        pss_after_bytes: after.process.pss_bytes,
+        available_before_bytes: before.system.available_bytes,
+        available_after_bytes: after.system.available_bytes,
+    };
+    let shared = runners.len() > 1;
+    for (position, runner) in runners {
+        let row = &mut rows[position];
+        row.prompt_frame = runner.prompt_frame;
+        if let Some(reason) = runner.failure {
+            *row = row.clone().failed(reason);
+            continue;
+        }
+        row.frames = runner.end - runner.prompt_frame;
+        row.scores = Some(ObjectScores {
+            official: runner.scores.official().score().map(fraction),
+            upstream: runner.scores.upstream().score().map(fraction),
+        });
+        row.timing = clock
+            .as_ref()
+            .map(|c| c.of_object(runner.prompt_frame, runner.end, shared, runner.setup));
+        row.memory = Some(memory.clone());
+    }
+    Ok(rows)
+}
+
+fn fail(rows: &mut [ObjectRow], reason: String) {
+    if let Some(row) = rows.last_mut() {
+        *row = row.clone().failed(reason);
+    }
+}
+
+/// Scores come in percent, rows hold fractions.
+fn fraction(score: ObjectScore) -> Score {
+    Score {
+        j: score.j / 100.0,
+        f: score.f / 100.0,
+        frames: score.frames,
+    }
+}
+
+fn blank_row(
+    session: &Session,
+    video: &Video,
+    track: &ObjectTrack,
+    tag: &str,
+    together: usize,
+) -> ObjectRow {
+    let manifest = session.bundle.manifest();
+    let side = manifest.image_size;
+    ObjectRow {
+        key: ObjectKey {
+            video: video.id.clone(),
+            object: track.id.clone(),
+            model: tag.to_owned(),
+        },
+        status: Status::Ok,
+        session: 0,
+        lockstep_objects: together,
+        image_size: side,
+        precision: manifest.precision.to_string(),
+        backend: session.backend.info().kind.to_string(),
+        random_init_seed: match manifest.weights.source {
+            WeightSource::RandomInit => manifest.weights.seed,
+            _ => None,
+        },
+        video_frames: video.frames.len(),
+        prompt_frame: 0,
+        frames: 0,
+        input_size: [video.height, video.width],
+        infer_size: [side, side],
+        overlay: None,
+        scores: None,
+        timing: None,
+        memory: None,
+    }
+}
+
+fn arena_marks(
+    marks: HighWater,
+    before: usize,
+    after: usize,
+    slab: usize,
+    space: MemorySpace,
+) -> ArenaMarks {
+    let regions = [
+        (RegionKind::Process, marks.process),
+        (RegionKind::Video, marks.video),
+        (RegionKind::ObjectBatch, marks.object_batch),
+        (RegionKind::Frame, marks.frame),
+    ];
+    ArenaMarks {
+        on_device: space == MemorySpace::Device,
+        slab_bytes: slab as u64,
+        peak_bytes: marks.total as u64,
+        before_bytes: before as u64,
+        after_bytes: after as u64,
+        regions: regions
+            .into_iter()
+            .map(|(kind, bytes)| RegionMark {
+                name: kind.name().to_owned(),
+                peak_bytes: bytes as u64,
+            })
+            .collect(),
+        outside_allocations: None,
+    }
+}
+
+/// Finds the object's prompt and turns it into the model's.
+fn prepare<'d>(
+    session: &Session,
+    video: &Video,
+    track: &'d ObjectTrack,
+    kind: PromptKind,
+) -> Result<(Runner<'d>, ObjectTask), String> {
+    let started = Instant::now();
+    let found = track.prompt_frame().map_err(|e| e.to_string())?;
+    let (prompt_frame, mask) = (found.frame, found.mask);
+    let prompt = Prompt::from_mask(kind, &mask)
+        .ok_or_else(|| format!("the mask of frame {prompt_frame} gives no {kind} prompt"))?;
+    let side = session.bundle.manifest().image_size;
+    let model_prompt = ModelPrompt::new(&prompt, side, video.height, video.width);
+    let total = video.frames.len();
+    let end = session
+        .settings
+        .max_clip_frames
+        .map_or(total, |most| (prompt_frame + most.max(1)).min(total));
+    if prompt_frame >= end {
+        return Err(format!(
+            "the prompt is on frame {prompt_frame}, the video has {total} frames"
+        ));
+    }
+    let scored = track
+        .annotations
+        .iter()
+        .filter(|annotation| annotation.frame < end)
+        .count();
+    let runner = Runner {
+        track,
+        prompt_frame,
+        end,
+        setup: started.elapsed(),
+        scores: BothProtocols::new(scored),
+        next_annotation: 0,
+        scored_annotations: scored,
+        mask: Mask::empty(video.height, video.width),
+        failure: None,
+    };
+    let task = ObjectTask {
+        frame: prompt_frame,
+        end,
+        prompt: model_prompt,
+    };
+    Ok((runner, task))
+}
+
+/// Why a clip stopped.
+enum ClipError {
+    /// Every object of the clip fails for this reason; the run goes on.
+    Objects(String),
+    /// The run ends.
+    Run(PipelineError),
+}
+
+impl From<TrackError> for ClipError {
+    fn from(error: TrackError) -> Self {
+        Self::Objects(error.to_string())
+    }
+}
+
+impl From<PipelineError> for ClipError {
+    fn from(error: PipelineError) -> Self {
+        Self::Run(error)
+    }
+}
+
+fn arena_failed(error: masklet_engines::memory::ArenaError) -> ClipError {
+    ClipError::Run(error.into())
+}
+
+fn track_clip(
+    session: &Session,
+    arena: &mut Arena,
+    video: &Video,
+    runners: &mut [&mut Runner<'_>],
+    tasks: Vec<ObjectTask>,
+    tag: &str,
+    progress: &mut dyn FnMut(),
+) -> Result<ClipClock, ClipError> {
+    let first = runners.iter().map(|r| r.prompt_frame).min().unwrap_or(0);
+    let end = runners.iter().map(|r| r.end).max().unwrap_or(0);
+    let layout = &session.layout;
+    let process = arena.root(RegionKind::Process);
+    let video_region = process.enter(RegionKind::Video).map_err(arena_failed)?;
+    let slots = (0..layout.ring_frames())
+        .map(|_| video_region.alloc(&layout.ring_slot))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(arena_failed)?;
+    let [feat, feat_s0, feat_s1] = &layout.features;
+    let features = [
+        video_region.alloc(feat).map_err(arena_failed)?,
+        video_region.alloc(feat_s0).map_err(arena_failed)?,
+        video_region.alloc(feat_s1).map_err(arena_failed)?,
+    ];
+    let objects = video_region
+        .enter(RegionKind::ObjectBatch)
+        .map_err(arena_failed)?;
+    let manifest = session.bundle.manifest();
+    let mut tracker = VideoTracker::new(
+        session.backend.as_ref(),
+        manifest,
+        layout,
+        features,
+        &objects,
+        tasks,
+        video.frames.len(),
+    )?;
+    let frame_bytes = video.height * video.width * 3;
+    let decode = |index: usize, slot: &mut [u8]| -> Result<(), String> {
+        let path = &video.frames[index];
+        let pixels = slot
+            .get_mut(..frame_bytes)
+            .ok_or_else(|| "the frame is larger than its slot in the ring".to_owned())?;
+        // A decoder that panics on a damaged file must not take the run with it.
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            image::decode_into(path, video.width, video.height, pixels)
+        }))
+        .unwrap_or_else(|_| Err(ImageError::damaged(path, "the decoder gave up on it")))
+        .map_err(|error| error.to_string())
+    };
+    let mut resizer = Resizer::new(manifest.image_size);
+    let mut resized = vec![0u8; resizer.output_len()];
+    let mut upsampler = Upsampler::new(manifest.mask_side(), video.height, video.width);
+    let mut holes = HoleFiller::new(manifest.mask_side(), session.settings.fill_holes);
+    let mut clock = ClipClock::new(first, end);
+    let mut writer = MaskWriter::new(session, video, tag);
+    let mut scorer = Scorer::new();
+    FrameRing::run(
+        slots,
+        first..end,
+        session.settings.decode_threads,
+        decode,
+        |ring| -> Result<(), ClipError> {
+            loop {
+                let started = Instant::now();
+                let mut times = FrameTimes::default();
+                let Some(step) = ring.next(|decoded| -> Result<_, ClipError> {
+                    let pixels = decoded.pixels.map_err(ClipError::Objects)?;
+                    times.add(Stage::Decode, decoded.decode);
+                    let frame = objects.enter(RegionKind::Frame).map_err(arena_failed)?;
+                    let mut failed = None;
+                    let (filled, encoded) = tracker.encode(&frame, |image| {
+                        let done = resizer
+                            .resize(
+                                &pixels[..frame_bytes],
+                                video.width,
+                                video.height,
+                                &mut resized,
+                            )
+                            .and_then(|()| {
+                                let p = &manifest.preprocess;
+                                image::to_chw_normalized(
+                                    &resized,
+                                    manifest.image_size,
+                                    p.mean,
+                                    p.std,
+                                    image,
+                                )
+                            });
+                        failed = done.err();
+                    })?;
+                    if let Some(error) = failed {
+                        return Err(ClipError::Objects(error.to_string()));
+                    }
+                    times.add(Stage::Preprocess, filled);
+                    times.add(Stage::Encode, encoded);
+                    let mut post = Duration::ZERO;
+                    let model = tracker.step(&frame, decoded.index, &mut |i, logits, _score| {
+                        let started = Instant::now();
+                        if logits.iter().all(|v| v.is_finite()) {
+                            upsampler.mask_into(holes.fill(logits), &mut runners[i].mask);
+                        } else {
+                            runners[i].failure.get_or_insert_with(|| {
+                                format!("mask logits of frame {} are not finite", decoded.index)
+                            });
+                        }
+                        post += started.elapsed();
+                    })?;
+                    if model.prompt > Duration::ZERO {
+                        times.add(Stage::Prompt, model.prompt);
+                    }
+                    if model.track > Duration::ZERO {
+                        times.add(Stage::Track, model.track);
+                    }
+                    times.add(Stage::Postprocess, post);
+                    Ok(decoded.index)
+                }) else {
+                    return Ok(());
+                };
+                let index = step?;
+                times.add(Stage::EndToEnd, started.elapsed());
+                clock.push(times);
+                ring.paused(|| finish_frame(runners, &mut scorer, &mut writer, index))?;
+                progress();
+                if session.stopping() {
+                    return Err(PipelineError::Interrupted.into());
+                }
+            }
+        },
+    )?;
+    Ok(clock)
+}
+
+/// Scores and writes what the frame gave, off the clock.
+fn finish_frame(
+    runners: &mut [&mut Runner<'_>],
+    scorer: &mut Scorer,
+    writer: &mut MaskWriter<'_>,
+    index: usize,
+) -> Result<(), PipelineError> {
+    for runner in runners.iter_mut() {
+        if runner.failure.is_some() {
+            continue;
+        }
+        score_up_to(runner, scorer, index);
+        if (runner.prompt_frame..runner.end).contains(&index) {
+            writer.write(runner.track, index, &runner.mask)?;
+        }
+    }
+    Ok(())
+}
+
+/// Scores every annotation up to this frame. Before the prompt the prediction is "no object".
+fn score_up_to(runner: &mut Runner<'_>, scorer: &mut Scorer, index: usize) {
+    while runner.next_annotation < runner.scored_annotations {
+        let position = runner.next_annotation;
+        let frame = runner.track.annotations[position].frame;
+        if frame > index {
+            break;
+        }
+        runner.next_annotation += 1;
+        let scored = runner
+            .track
+            .load(position)
+            .map_err(|e| e.to_string())
+            .and_then(|truth| {
+                let nothing;
+                let prediction = if frame < runner.prompt_frame {
+                    nothing = Mask::empty(truth.height(), truth.width());
+                    &nothing
+                } else {
+                    &runner.mask
+                };
+                runner
+                    .scores
+                    .push(scorer, position, &truth, Some(prediction))
+                    .map_err(|e| e.to_string())
+            });
+        if let Err(reason) = scored {
+            runner.failure = Some(format!("frame {frame} cannot be scored: {reason}"));
+            break;
+        }
+    }
+}
+
+/// Writes predicted masks in SA-V layout.
+struct MaskWriter<'s> {
+    policy: SaveMasks,
+    folder: PathBuf,
+    video: &'s Video,
+}
+
+impl<'s> MaskWriter<'s> {
+    fn new(session: &Session, video: &'s Video, tag: &str) -> Self {
+        Self {
+            policy: session.settings.save_masks,
+            folder: session.settings.masks_dir.join(tag).join(&video.id),
+            video,
+        }
+    }
+
+    fn write(
+        &mut self,
+        track: &ObjectTrack,
+        index: usize,
+        mask: &Mask,
+    ) -> Result<(), PipelineError> {
+        let annotation = track
+            .position_of(index)
+            .and_then(|position| track.annotations.get(position));
+        let name = match (self.policy, annotation) {
+            (SaveMasks::None, _) | (SaveMasks::Annotated, None) => return Ok(()),
+            (_, Some(annotation)) => annotation.file_name(),
+            // The frame's own number: the stem of its image file.
+            (SaveMasks::All, None) => self.video.frames[index].file_stem().map_or_else(
+                || format!("{index:05}.png"),
+                |stem| format!("{}.png", stem.to_string_lossy()),
+            ),
+        };
+        let folder = self.folder.join(&track.id);
+        std::fs::create_dir_all(&folder).map_err(|source| PipelineError::CreateFolder {
+            path: folder.display().to_string(),
+            source,
+        })?;
+        image::write_mask_png(&folder.join(name), mask)?;
+        Ok(())
+    }
+}
+
+/// Bytes of the largest decoded frame among `videos`.
+pub fn largest_frame<'v>(videos: impl IntoIterator<Item = &'v Video>) -> usize {
+    videos
+        .into_iter()
+        .map(|video| video.height * video.width * 3)
+        .max()
+        .unwrap_or(0)
+}

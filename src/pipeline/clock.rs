@@ -1,0 +1,114 @@
+//! Raw durations per frame and stage of one clip, cut out per object afterwards.
+
+use crate::results::{Stage, StageSamples, Timing};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Frames after the prompt in which the object pointers are still filling: not steady state.
+pub const BANK_FILL_FRAMES: usize = 16;
+
+/// Durations of one frame; `None` for a stage that did not run in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FrameTimes {
+    durations: [Option<Duration>; Stage::ALL.len()],
+}
+
+impl FrameTimes {
+    /// Adds to a stage's duration.
+    pub fn add(&mut self, stage: Stage, duration: Duration) {
+        let slot = &mut self.durations[stage as usize];
+        *slot = Some(slot.unwrap_or_default() + duration);
+    }
+
+    fn get(&self, stage: Stage) -> Option<Duration> {
+        self.durations[stage as usize]
+    }
+}
+
+/// Durations of the consecutive frames of a clip.
+#[derive(Clone, Debug, Default)]
+pub struct ClipClock {
+    first: usize,
+    frames: Vec<FrameTimes>,
+}
+
+impl ClipClock {
+    /// A clock for the frames from `first` to before `end`.
+    pub fn new(first: usize, end: usize) -> Self {
+        Self {
+            first,
+            frames: Vec::with_capacity(end.saturating_sub(first)),
+        }
+    }
+
+    /// Records the next frame.
+    pub fn push(&mut self, times: FrameTimes) {
+        self.frames.push(times);
+    }
+
+    /// The durations of an object that was prompted at `prompt` and processed up to before `end`.
+    /// `shared` says whether other objects advanced with it.
+    pub fn of_object(&self, prompt: usize, end: usize, shared: bool, setup: Duration) -> Timing {
+        let own: Vec<(usize, &FrameTimes)> = self
+            .frames
+            .iter()
+            .enumerate()
+            .map(|(i, times)| (self.first + i, times))
+            .filter(|(frame, _)| (prompt..end).contains(frame))
+            .collect();
+        let mut stages = BTreeMap::new();
+        for stage in Stage::ALL {
+            // Prompting is an event of the object's own first frame; tracking begins after it,
+            // even where another object was already being tracked in that frame.
+            let wanted = match stage {
+                Stage::Prompt => prompt..prompt + 1,
+                Stage::Track => prompt + 1..end,
+                _ => prompt..end,
+            };
+            let ms: Vec<f64> = own
+                .iter()
+                .filter(|(frame, _)| wanted.contains(frame))
+                .filter_map(|(_, times)| times.get(stage))
+                .map(|d| d.as_secs_f64() * 1e3)
+                .collect();
+            if !ms.is_empty() {
+                let first = wanted.start - prompt;
+                stages.insert(stage, StageSamples::new(shared, first, ms));
+            }
+        }
+        Timing {
+            setup_ms: setup.as_secs_f64() * 1e3,
+            warmup_frames: 0,
+            bank_fill_frames: BANK_FILL_FRAMES.min(own.len()),
+            stages,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_gets_its_own_frames_of_each_stage() {
+        let mut clock = ClipClock::new(10, 14);
+        for frame in 10..14u64 {
+            let mut times = FrameTimes::default();
+            times.add(Stage::Encode, Duration::from_millis(frame));
+            if frame > 10 {
+                times.add(Stage::Track, Duration::from_millis(100 + frame));
+            }
+            if frame == 10 || frame == 12 {
+                times.add(Stage::Prompt, Duration::from_millis(200 + frame));
+            }
+            clock.push(times);
+        }
+        let late = clock.of_object(12, 14, true, Duration::from_millis(5));
+        assert_eq!(late.stages[&Stage::Encode].ms, [12.0, 13.0]);
+        assert_eq!(late.stages[&Stage::Prompt].ms, [212.0]);
+        let track = &late.stages[&Stage::Track];
+        assert_eq!((track.first, track.ms.as_slice()), (1, [113.0].as_slice()));
+        assert!(track.shared && !late.stages.contains_key(&Stage::Copy));
+        assert_eq!((late.setup_ms, late.bank_fill_frames), (5.0, 2));
+    }
+}

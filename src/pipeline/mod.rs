@@ -1,0 +1,15 @@
+//! One run: videos and objects go through the tracker, clocks run, rows come out.
+//!
+//! [`ring`] decodes ahead, [`session`] holds what lives as long as the run (backend, slab, warm-up),
+//! [`clip`] takes the objects of one video through the tracker and scores them, [`clock`] keeps the
+//! raw durations. Printing and files other than masks are the caller's.
+
+pub mod clip;
+pub mod clock;
+pub mod error;
+pub mod ring;
+pub mod session;
+
+pub use clip::run_clip;
+pub use error::PipelineError;
+pub use session::{ObjectMode, SaveMasks, Session, Settings};

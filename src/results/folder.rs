@@ -1,0 +1,220 @@
+//! The run folder: made, continued, finished.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::journal::Journal;
+use super::manifest::{RunManifest, RunState};
+use super::{
+    FolderError, JournalError, ObjectKey, ObjectRow, StorageError, Summary, atomic, read_journal,
+    summarise, write_csv,
+};
+
+const RUN: &str = "run.json";
+const JOURNAL: &str = "journal.jsonl";
+const SUMMARY_CSV: &str = "summary.csv";
+const SUMMARY_JSON: &str = "summary.json";
+const MASKS: &str = "masks";
+const OVERLAYS: &str = "overlays";
+
+/// What to do with a run folder that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Refuse it.
+    New,
+    /// Continue it; begin where there is nothing to continue.
+    Resume,
+    /// Remove the run that is in it and begin anew.
+    Force,
+}
+
+/// The folder of a run in progress.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    name: String,
+    journal: Journal,
+    manifest: RunManifest,
+}
+
+/// A run folder that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The folder, ready for rows.
+    pub folder: RunFolder,
+    /// Rows that an earlier process finished.
+    pub finished: Vec<ObjectRow>,
+    /// What the user should know, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl RunFolder {
+    /// Makes or continues the run folder `out_dir/tag` and writes `run.json`.
+    ///
+    /// # Errors
+    /// [`FolderError`]: a run is there already and `mode` is [`OpenMode::New`]; the options differ
+    /// from those the run was begun with; the journal is damaged; the folder cannot be written or
+    /// the disk is full.
+    pub fn create(
+        out_dir: &Path,
+        tag: &str,
+        manifest: &RunManifest,
+        mode: OpenMode,
+    ) -> Result<Opened, FolderError> {
+        let allowed = |c: char| c.is_alphanumeric() || "._-".contains(c);
+        if tag.is_empty() || !tag.chars().all(allowed) || tag.starts_with('.') {
+            return Err(FolderError::Tag {
+                tag: tag.to_owned(),
+            });
+        }
+        let path = out_dir.join(tag);
+        let there = [RUN, JOURNAL].iter().any(|name| path.join(name).exists());
+        match mode {
+            OpenMode::New if there => {
+                let rows = read_journal(&path.join(JOURNAL))
+                    .map_or("?".to_owned(), |found| found.rows.len().to_string());
+                return Err(FolderError::Exists {
+                    path: path.display().to_string(),
+                    rows,
+                });
+            }
+            OpenMode::Force if there => remove_run(&path)?,
+            _ => {}
+        }
+        for folder in [path.clone(), path.join(MASKS), path.join(OVERLAYS)] {
+            fs::create_dir_all(&folder)
+                .map_err(|source| StorageError::new("create", &folder, source))?;
+        }
+        let pinned = manifest.pinned();
+        let place = path.join(JOURNAL);
+        let (journal, found) = match mode {
+            OpenMode::Resume => Journal::resume(&place, &pinned)?,
+            OpenMode::New | OpenMode::Force => {
+                (Journal::begin(&place, &pinned)?, Default::default())
+            }
+        };
+        let folder = Self {
+            path,
+            name: tag.to_owned(),
+            journal,
+            manifest: manifest.clone(),
+        };
+        folder.write_run(RunState::Running)?;
+        Ok(Opened {
+            folder,
+            finished: found.rows,
+            warnings: found.warning.into_iter().collect(),
+        })
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where predicted masks go, in SA-V layout below one folder per model tag.
+    pub fn masks_dir(&self) -> PathBuf {
+        self.path.join(MASKS)
+    }
+
+    /// Where overlays go.
+    pub fn overlays_dir(&self) -> PathBuf {
+        self.path.join(OVERLAYS)
+    }
+
+    /// Whether a row is finished, by this process or an earlier one.
+    pub fn is_done(&self, key: &ObjectKey) -> bool {
+        self.journal.contains(key)
+    }
+
+    /// Number of finished rows.
+    pub fn rows(&self) -> usize {
+        self.journal.rows()
+    }
+
+    /// Adds finished rows to the journal: all of them or none, on disk when this returns. Objects
+    /// that advanced together belong in one call, so that a crash cannot part them.
+    ///
+    /// # Errors
+    /// [`JournalError`]: a row that is there already or is no measurement, or a disk that takes
+    /// no more. The journal is as before in each case.
+    pub fn append(&mut self, rows: &[ObjectRow]) -> Result<(), JournalError> {
+        self.journal.append(rows)
+    }
+
+    /// Recomputes both summaries from the journal's text and writes them.
+    ///
+    /// # Errors
+    /// [`FolderError`] when the journal cannot be read back or a file cannot be written.
+    pub fn write_summary(&self) -> Result<Summary, FolderError> {
+        let found = read_journal(&self.path.join(JOURNAL))?;
+        let summary = summarise(&found.rows);
+        let csv = write_csv(&summary).map_err(|error| FolderError::Encode {
+            what: SUMMARY_CSV,
+            why: error.to_string(),
+        })?;
+        atomic::write(&self.path.join(SUMMARY_CSV), &csv)?;
+        let json = to_json(SUMMARY_JSON, &summary)?;
+        atomic::write(&self.path.join(SUMMARY_JSON), &json)?;
+        Ok(summary)
+    }
+
+    /// Writes the summaries and closes the run in `run.json`.
+    ///
+    /// # Errors
+    /// As for [`Self::write_summary`].
+    pub fn finish(&self, state: RunState) -> Result<Summary, FolderError> {
+        let summary = self.write_summary()?;
+        self.write_run(state)?;
+        Ok(summary)
+    }
+
+    fn write_run(&self, state: RunState) -> Result<(), FolderError> {
+        let journal = &self.journal;
+        let file = self.manifest.file(
+            &self.name,
+            state,
+            &journal.started,
+            &journal.resumed,
+            journal.rows(),
+        );
+        Ok(atomic::write(&self.path.join(RUN), &to_json(RUN, &file)?)?)
+    }
+}
+
+fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Vec<u8>, FolderError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| FolderError::Encode {
+        what,
+        why: error.to_string(),
+    })?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// Removes what a run writes, and nothing else that may lie in the folder.
+fn remove_run(path: &Path) -> Result<(), FolderError> {
+    let journal = path.join(JOURNAL);
+    if journal.exists() {
+        Journal::lock(&journal)?;
+    }
+    for name in [MASKS, OVERLAYS] {
+        gone(&path.join(name), fs::remove_dir_all)?;
+    }
+    // The journal goes last but one: while it is there the folder is known as a run's.
+    for name in [SUMMARY_CSV, SUMMARY_JSON, "report.html", JOURNAL, RUN] {
+        gone(&path.join(name), fs::remove_file)?;
+    }
+    Ok(())
+}
+
+fn gone(path: &Path, remove: impl Fn(PathBuf) -> std::io::Result<()>) -> Result<(), StorageError> {
+    match remove(path.to_owned()) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(StorageError::new("remove", path, source))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

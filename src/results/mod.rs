@@ -1,0 +1,47 @@
+//! The run folder: what a run writes down, and what is made of it afterwards.
+//!
+//! ```text
+//! RUN/run.json        every option, versions, environment, bundles, what is timed
+//! RUN/journal.jsonl   append-only: one line per finished (video, object, model)
+//! RUN/summary.csv     one row per (video, object, model); upstream's columns first
+//! RUN/summary.json    per model: scores, speed, latency, memory, verdicts
+//! RUN/masks/          predicted masks in SA-V layout (written elsewhere)
+//! RUN/overlays/       overlays (written elsewhere)
+//! ```
+//!
+//! The journal is the only truth: both summaries are recomputed from its text alone, so that a
+//! run which was killed and resumed ends with the same summary as one that was not. Nothing here
+//! measures, scores or draws; `docs/metrics.md` defines every figure.
+
+mod atomic;
+mod columns;
+mod error;
+mod folder;
+mod frames;
+mod journal;
+mod manifest;
+mod memory;
+mod row;
+mod summary;
+mod table;
+mod time;
+mod timing;
+
+pub use columns::{columns, upstream_columns, write_csv};
+pub use error::{FolderError, JournalError, StorageError, free_bytes};
+pub use folder::{OpenMode, Opened, RunFolder};
+pub use journal::{JOURNAL_SCHEMA, Recovered, read_journal};
+pub use manifest::{BundleRecord, Options, RunManifest, RunState, WeightsRecord};
+pub use row::{
+    ArenaMarks, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, RegionMark, RowError, Score,
+    Stage, StageSamples, Status, Timing,
+};
+pub use summary::{
+    Counts, Latencies, MemorySummary, ModelSummary, ObjectSummary, ScoreSummary, SpeedSummary,
+    StabilityCounts, Summary, summarise,
+};
+pub use table::{TableStyle, render_table, render_table_styled};
+pub use time::{utc_now, utc_text};
+
+#[cfg(test)]
+pub(crate) mod samples;

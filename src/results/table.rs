@@ -1,0 +1,268 @@
+//! The table that a run ends with.
+
+use std::io::IsTerminal;
+
+use super::{ModelSummary, Stage, Summary};
+use crate::stats::{self, Flatness};
+
+/// How a table is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableStyle {
+    /// Whether to use ANSI colours.
+    pub colour: bool,
+    /// Columns of the terminal.
+    pub width: usize,
+}
+
+impl TableStyle {
+    /// Plain text, 80 columns.
+    pub const PLAIN: Self = Self {
+        colour: false,
+        width: 80,
+    };
+
+    /// For standard output: colours on a terminal unless `NO_COLOR` is set to anything
+    /// (no-color.org) or `TERM` is `dumb`; as wide as `COLUMNS` says, 60 to 120.
+    pub fn for_stdout() -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let width = std::env::var("COLUMNS").ok().and_then(|w| w.parse().ok());
+        Self {
+            colour: std::io::stdout().is_terminal() && !set("NO_COLOR") && !dumb,
+            width: width.unwrap_or(Self::PLAIN.width).clamp(60, 120),
+        }
+    }
+}
+
+/// The table in plain text, 80 columns wide.
+pub fn render_table(summary: &Summary) -> String {
+    render_table_styled(summary, TableStyle::PLAIN)
+}
+
+/// The table: one column per model tag, as many beside each other as fit; what a reader must
+/// know first (random weights, failures) stands first, in words.
+pub fn render_table_styled(summary: &Summary, style: TableStyle) -> String {
+    let mut out = String::new();
+    for note in notes(summary) {
+        let note = wrap(&note, style.width);
+        out.push_str(&paint(&note, "33", style));
+        out.push('\n');
+    }
+    if summary.models.is_empty() {
+        out.push_str("No object was run.\n");
+        return out;
+    }
+    let label_width = ROWS.iter().map(|row| row.0.len()).max().unwrap_or(0);
+    let columns: Vec<Vec<String>> = summary.models.iter().map(column).collect();
+    let width_of = |column: &[String]| column.iter().map(|c| c.chars().count()).max().unwrap_or(0);
+    let mut at = 0;
+    while at < columns.len() {
+        // At least one model per block, however narrow the terminal is.
+        let mut used = label_width;
+        let mut end = at;
+        while let Some(column) = columns.get(end) {
+            used += GAP + width_of(column);
+            if end > at && used > style.width {
+                break;
+            }
+            end += 1;
+        }
+        let block = columns.get(at..end).unwrap_or(&[]);
+        out.push('\n');
+        for (line, (label, _, kind)) in ROWS.iter().enumerate() {
+            let mut text = format!("{label:<label_width$}");
+            for column in block {
+                let cell = column.get(line).map_or("", String::as_str);
+                let space = width_of(column).saturating_sub(cell.chars().count()) + GAP;
+                text.push_str(&" ".repeat(space));
+                text.push_str(cell);
+            }
+            let text = text.trim_end();
+            out.push_str(&match kind {
+                Kind::Head => paint(text, "1", style),
+                Kind::Plain => text.to_owned(),
+            });
+            out.push('\n');
+            if matches!(kind, Kind::Head) {
+                let widths: usize = block.iter().map(|c| width_of(c) + GAP).sum();
+                out.push_str(&"-".repeat(label_width + widths));
+                out.push('\n');
+            }
+        }
+        at = end;
+    }
+    out
+}
+
+/// Spaces between columns.
+const GAP: usize = 3;
+
+enum Kind {
+    Head,
+    Plain,
+}
+
+type Row = (&'static str, fn(&ModelSummary) -> String, Kind);
+
+const ROWS: [Row; 18] = [
+    ("model", |m| m.model.clone(), Kind::Head),
+    ("J (official, %)", |m| official(m, |s| s.j), Kind::Plain),
+    ("F (official, %)", |m| official(m, |s| s.f), Kind::Plain),
+    ("J&F (official, %)", |m| official(m, |s| s.jf), Kind::Plain),
+    (
+        "J&F (upstream formula)",
+        |m| number(m.upstream.map(|s| s.jf), 4),
+        Kind::Plain,
+    ),
+    (
+        "FPS end to end",
+        |m| number(m.speed.fps_end_to_end, 2),
+        Kind::Plain,
+    ),
+    (
+        "FPS model only",
+        |m| number(m.speed.fps_model, 2),
+        Kind::Plain,
+    ),
+    (
+        "frame p50, end to end",
+        |m| latency(m, |l| l.p50_ms),
+        Kind::Plain,
+    ),
+    ("frame p95", |m| latency(m, |l| l.p95_ms), Kind::Plain),
+    ("frame p99", |m| latency(m, |l| l.p99_ms), Kind::Plain),
+    ("measurement", |m| m.stability.text(), Kind::Plain),
+    (
+        "peak arena",
+        |m| bytes(m.memory.arena_peak_bytes),
+        Kind::Plain,
+    ),
+    ("peak RSS", |m| bytes(m.memory.peak_rss_bytes), Kind::Plain),
+    ("RSS slope per video", slope, Kind::Plain),
+    (
+        "memory over videos",
+        |m| flatness(m).to_owned(),
+        Kind::Plain,
+    ),
+    ("frames (warm-up left out)", frames, Kind::Plain),
+    ("objects per frame", objects_per_frame, Kind::Plain),
+    ("objects ok / failed", objects, Kind::Plain),
+];
+
+fn column(model: &ModelSummary) -> Vec<String> {
+    ROWS.iter().map(|(_, cell, _)| cell(model)).collect()
+}
+
+/// What must not be overlooked.
+fn notes(summary: &Summary) -> Vec<String> {
+    let mut notes = Vec::new();
+    for model in &summary.models {
+        if let Some(seed) = model.random_init_seed {
+            notes.push(format!(
+                "NOTE: the weights of {} are a random initialisation (seed {seed}): its speed and memory mean something, its scores do not.",
+                model.model
+            ));
+        }
+    }
+    if summary.counts.failed > 0 {
+        notes.push(format!(
+            "NOTE: {} of {} objects failed; summary.csv gives the reasons. Means are over the others.",
+            summary.counts.failed, summary.counts.rows
+        ));
+    }
+    for model in &summary.models {
+        if let Some(rows @ 1..) = model.memory.arena_rows_not_returned {
+            notes.push(format!(
+                "NOTE: after {rows} objects of {} the arena had not returned to its baseline.",
+                model.model
+            ));
+        }
+    }
+    notes
+}
+
+const NONE: &str = "-";
+
+fn number(value: Option<f64>, decimals: usize) -> String {
+    value.map_or(NONE.to_owned(), |v| format!("{v:.decimals$}"))
+}
+
+fn official(model: &ModelSummary, value: fn(super::ScoreSummary) -> f64) -> String {
+    number(model.official_percent.map(value), 2)
+}
+
+fn latency(model: &ModelSummary, value: fn(&stats::LatencySummary) -> f64) -> String {
+    let wall = model.latency_ms.counted.get(Stage::EndToEnd.name());
+    wall.map_or(NONE.to_owned(), |l| stats::milliseconds(value(l)))
+}
+
+fn bytes(count: Option<u64>) -> String {
+    count.map_or(NONE.to_owned(), stats::bytes)
+}
+
+fn slope(model: &ModelSummary) -> String {
+    let Some(slope) = model.memory.rss_slope_per_video else {
+        return NONE.to_owned();
+    };
+    let change = stats::signed_bytes(slope.per_step);
+    match slope.half_width_95() {
+        Some(half) => {
+            let half = stats::signed_bytes(half);
+            format!("{change} ± {}", half.trim_start_matches('+'))
+        }
+        None => change,
+    }
+}
+
+fn flatness(model: &ModelSummary) -> &'static str {
+    match model.memory.rss_flatness {
+        Some(Flatness::Flat) => "flat",
+        Some(Flatness::Growing) => "growing",
+        Some(Flatness::TooFew) | None => "too few videos",
+    }
+}
+
+fn frames(model: &ModelSummary) -> String {
+    format!("{} ({})", model.speed.frames, model.speed.warmup_frames)
+}
+
+fn objects_per_frame(model: &ModelSummary) -> String {
+    let frames = model.speed.frames as f64;
+    number(
+        (frames > 0.0).then(|| model.speed.object_frames as f64 / frames),
+        2,
+    )
+}
+
+fn objects(model: &ModelSummary) -> String {
+    format!("{} / {}", model.counts.ok, model.counts.failed)
+}
+
+fn paint(text: &str, code: &str, style: TableStyle) -> String {
+    match style.colour {
+        true => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+        false => text.to_owned(),
+    }
+}
+
+/// Breaks a sentence into lines at spaces.
+fn wrap(text: &str, width: usize) -> String {
+    let mut out = String::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            out.push('\n');
+            used = 0;
+        } else if used > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += length;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! Memory of this process and of the system, from `/proc`.
+//!
+//! On unified memory (Jetson) the CPU and the GPU share what `/proc/meminfo` counts, so these
+//! figures and the arena's are different views of the same bytes. They are never added.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Reading, SystemRoot};
+
+/// Memory of this process, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessMemory {
+    /// Resident set (`VmRSS`): pages in RAM, shared ones counted in full.
+    pub rss_bytes: Reading<u64>,
+    /// Largest resident set since the process began or the mark was last reset (`VmHWM`).
+    pub peak_rss_bytes: Reading<u64>,
+    /// Proportional set (`Pss` of `smaps_rollup`): shared pages divided among their users.
+    pub pss_bytes: Reading<u64>,
+}
+
+/// Memory of the system, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemMemory {
+    /// What new work can take without swapping (`MemAvailable`), reclaimable page cache included.
+    pub available_bytes: Reading<u64>,
+    /// All memory the kernel manages (`MemTotal`).
+    pub total_bytes: Reading<u64>,
+}
+
+/// One look at both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemorySnapshot {
+    /// This process.
+    pub process: ProcessMemory,
+    /// The system.
+    pub system: SystemMemory,
+}
+
+impl ProcessMemory {
+    /// Reads all three figures. PSS makes the kernel walk the page tables (a millisecond or so
+    /// for a large process): keep it out of timed regions.
+    pub fn read(root: &SystemRoot) -> Self {
+        let status = root.read(STATUS);
+        Self {
+            rss_bytes: field(&status, STATUS, "VmRSS"),
+            peak_rss_bytes: field(&status, STATUS, "VmHWM"),
+            pss_bytes: field(&root.read(ROLLUP), ROLLUP, "Pss"),
+        }
+    }
+
+    /// Resident set alone, the cheap reading.
+    pub fn rss(root: &SystemRoot) -> Reading<u64> {
+        field(&root.read(STATUS), STATUS, "VmRSS")
+    }
+
+    /// Largest resident set alone.
+    pub fn peak_rss(root: &SystemRoot) -> Reading<u64> {
+        field(&root.read(STATUS), STATUS, "VmHWM")
+    }
+
+    /// Sets the kernel's high-water mark back to the present resident set, so that the next
+    /// [`Self::peak_rss`] is the peak since now.
+    ///
+    /// # Errors
+    /// A reason in words where the kernel refuses (no `/proc/self/clear_refs`, no permission).
+    pub fn reset_peak_rss(root: &SystemRoot) -> Result<(), String> {
+        // Opened without O_CREAT: in a stand-in tree a missing file stays missing.
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open(root.path(CLEAR_REFS))
+            .and_then(|mut file| std::io::Write::write_all(&mut file, b"5"))
+            .map_err(|error| format!("{CLEAR_REFS} cannot be written: {error}"))
+    }
+}
+
+impl SystemMemory {
+    /// Reads `/proc/meminfo`.
+    pub fn read(root: &SystemRoot) -> Self {
+        let meminfo = root.read(MEMINFO);
+        Self {
+            available_bytes: field(&meminfo, MEMINFO, "MemAvailable"),
+            total_bytes: field(&meminfo, MEMINFO, "MemTotal"),
+        }
+    }
+}
+
+impl MemorySnapshot {
+    /// Reads the process and the system.
+    pub fn read(root: &SystemRoot) -> Self {
+        Self {
+            process: ProcessMemory::read(root),
+            system: SystemMemory::read(root),
+        }
+    }
+}
+
+const STATUS: &str = "/proc/self/status";
+const ROLLUP: &str = "/proc/self/smaps_rollup";
+const MEMINFO: &str = "/proc/meminfo";
+const CLEAR_REFS: &str = "/proc/self/clear_refs";
+
+/// A `Name:   123 kB` line in bytes.
+fn field(text: &Result<String, String>, path: &str, name: &str) -> Reading<u64> {
+    let text = match text {
+        Ok(text) => text,
+        Err(reason) => return Reading::missing(reason),
+    };
+    let Some(rest) = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+    else {
+        return Reading::missing(format!("{path} has no line {name}"));
+    };
+    let mut words = rest.split_whitespace();
+    let kibibytes = words.next().and_then(|word| word.parse::<u64>().ok());
+    match (kibibytes, words.next()) {
+        (Some(count), Some("kB")) => Reading::of(count.saturating_mul(1024)),
+        _ => Reading::missing(format!("{path}: {name} is not a number of kB: {rest:?}")),
+    }
+}

@@ -1,0 +1,345 @@
+//! A run folder through crashes: killed at random moments, on a full disk, cut by hand. The
+//! summary of a run that was resumed equals that of one that was not.
+
+// Helpers of tests may unwrap like the tests themselves.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use masklet::error::{Classified, ErrorClass};
+use masklet::results::{
+    BundleRecord, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, OpenMode, RunFolder,
+    RunManifest, RunState, Score, Stage, StageSamples, Status, Timing, WeightsRecord, read_journal,
+};
+use masklet::telemetry::{Environment, Reading, SystemRoot};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const VIDEOS: usize = 12;
+const OBJECTS: usize = 3;
+const TARGET: &str = "MASKLET_TEST_RUN_FOLDER";
+
+fn manifest() -> RunManifest {
+    RunManifest {
+        options: [("imgsz".to_owned(), 256.into())].into(),
+        free_options: Default::default(),
+        bundles: vec![BundleRecord {
+            name: "edgetam".to_owned(),
+            source: "embedded".to_owned(),
+            sha256: "0".repeat(64),
+            image_size: 256,
+            precision: "fp32".to_owned(),
+            weights: WeightsRecord::RandomInit { seed: 7 },
+        }],
+        environment: Environment::read(&SystemRoot::real()),
+    }
+}
+
+/// The row of an object: its scores depend on nothing but its name, its times on the process.
+fn row(video: usize, object: usize) -> ObjectRow {
+    let score = |salt: usize| ((video * 31 + object * 17 + salt) % 97) as f64 / 97.0;
+    let wall = (0..40).map(|at| 20.0 + f64::from(std::process::id() % 7) + f64::from(at) * 0.01);
+    let missing = || Reading::missing("not measured in this test");
+    let row = ObjectRow {
+        key: ObjectKey {
+            video: format!("sav_{video:06}"),
+            object: format!("{object:03}"),
+            model: "edgetam_points".to_owned(),
+        },
+        status: Status::Ok,
+        session: 0,
+        lockstep_objects: OBJECTS,
+        image_size: 256,
+        precision: "fp32".to_owned(),
+        backend: "cpu".to_owned(),
+        random_init_seed: Some(7),
+        video_frames: 40,
+        prompt_frame: 0,
+        frames: 40,
+        input_size: [480, 854],
+        infer_size: [256, 256],
+        overlay: None,
+        scores: Some(ObjectScores {
+            official: Some(Score {
+                j: score(1),
+                f: score(2),
+                frames: 8,
+            }),
+            upstream: Some(Score {
+                j: score(3),
+                f: score(4),
+                frames: 10,
+            }),
+        }),
+        timing: Some(Timing {
+            setup_ms: 1.0,
+            warmup_frames: 0,
+            bank_fill_frames: 16,
+            stages: [(Stage::EndToEnd, StageSamples::new(true, 0, wall))].into(),
+        }),
+        memory: Some(MemoryMarks {
+            arena: None,
+            rss_before_bytes: missing(),
+            rss_after_bytes: missing(),
+            rss_peak_bytes: missing(),
+            pss_after_bytes: missing(),
+            available_before_bytes: missing(),
+            available_after_bytes: missing(),
+        }),
+    };
+    match (video, object) {
+        (5, 1) => row.failed("cannot decode frame 00012"),
+        _ => row,
+    }
+}
+
+/// Does the whole run into `out`, or what is left of it.
+fn run(out: &Path, pause: Duration) {
+    let mut opened = RunFolder::create(out, "run", &manifest(), OpenMode::Resume).unwrap();
+    for video in 0..VIDEOS {
+        let rows: Vec<ObjectRow> = (0..OBJECTS)
+            .map(|object| row(video, object))
+            .filter(|row| !opened.folder.is_done(&row.key))
+            .collect();
+        std::thread::sleep(pause);
+        opened.folder.append(&rows).unwrap();
+        // A summary after every video, so that kills meet its renames as well.
+        opened.folder.write_summary().unwrap();
+    }
+    opened.folder.finish(RunState::Finished).unwrap();
+}
+
+/// Starts this very test binary again as the process to be killed.
+fn spawn(out: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_run_that_nothing_disturbs", "--nocapture"])
+        .env(TARGET, out)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Everything in the summaries but times and memory.
+fn substance(out: &Path) -> (Value, Vec<BTreeMap<String, String>>) {
+    let run = out.join("run");
+    let text = fs::read(run.join("summary.json")).unwrap();
+    let mut json: Value = serde_json::from_slice(&text).unwrap();
+    for entry in ["models", "objects"] {
+        for item in json[entry].as_array_mut().unwrap() {
+            let item = item.as_object_mut().unwrap();
+            item.retain(|key, _| {
+                let timings = ["speed", "latency_ms", "stability", "memory"];
+                !timings.contains(&key.as_str()) && !key.starts_with("fps")
+            });
+        }
+    }
+    let mut reader = csv::Reader::from_path(run.join("summary.csv")).unwrap();
+    let rows = reader
+        .deserialize::<BTreeMap<String, String>>()
+        .map(|row| {
+            let mut row = row.unwrap();
+            row.retain(|name, _| {
+                let timings = ["latency_ms", "cv", "outliers", "stability", "session"];
+                !name.starts_with("fps") && !name.ends_with("_ms") && !timings.contains(&&**name)
+            });
+            row
+        })
+        .collect();
+    (json, rows)
+}
+
+#[test]
+fn a_run_that_nothing_disturbs() {
+    // The process that the next test kills comes in here, with a folder and a pause.
+    if let Some(out) = std::env::var_os(TARGET) {
+        return run(&PathBuf::from(out), Duration::from_millis(3));
+    }
+    let dir = TempDir::new().unwrap();
+    run(dir.path(), Duration::ZERO);
+    let (json, rows) = substance(dir.path());
+    assert_eq!(rows.len(), VIDEOS * OBJECTS);
+    assert_eq!(json["counts"]["failed"], 1);
+    assert_eq!(json["models"][0]["random_init_seed"], 7);
+}
+
+#[test]
+fn killed_twenty_times_and_resumed_ends_like_a_run_that_was_not() {
+    let undisturbed = TempDir::new().unwrap();
+    run(undisturbed.path(), Duration::ZERO);
+    let expected = substance(undisturbed.path());
+
+    // How long a run takes here, start of the process included.
+    let probe = TempDir::new().unwrap();
+    let began = Instant::now();
+    assert!(spawn(probe.path()).wait().unwrap().success());
+    let whole = began.elapsed();
+
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut kills = 0;
+    let mut dir = TempDir::new().unwrap();
+    for _ in 0..200 {
+        if kills == 20 {
+            break;
+        }
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let moment = whole.mul_f64((random % 1000) as f64 / 1000.0);
+        let mut child = spawn(dir.path());
+        std::thread::sleep(moment);
+        if child.try_wait().unwrap().is_some() {
+            // Through before the kill: its summary must be right, and a new run begins.
+            assert!(substance(dir.path()) == expected, "after {kills} kills");
+            dir = TempDir::new().unwrap();
+            continue;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        // Whatever the moment was, every whole row is there once.
+        let journal = dir.path().join("run/journal.jsonl");
+        if journal.exists() {
+            let found = read_journal(&journal).unwrap();
+            assert!(found.rows.len() <= VIDEOS * OBJECTS);
+            assert_eq!(
+                found.rows.len() % OBJECTS,
+                0,
+                "objects of a video stay together"
+            );
+        }
+    }
+    assert_eq!(kills, 20);
+    assert!(spawn(dir.path()).wait().unwrap().success());
+    assert!(substance(dir.path()) == expected);
+}
+
+/// A file system of 256 KiB; `None` (and a line that says so) where it cannot be mounted.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let dir = TempDir::new().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
+            .arg(dir.path())
+            .stderr(Stdio::null())
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(dir));
+        }
+        println!("skipped: a tmpfs cannot be mounted here (not root, or not allowed)");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// Empties a file that fills a disk. Removing it would not do: a process that another test is just
+/// starting holds a copy of every open descriptor until its `exec`, and the blocks with it.
+fn make_room(ballast: &Path) {
+    fs::OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .open(ballast)
+        .unwrap();
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let place = disk.0.path();
+    let mut opened = RunFolder::create(place, "run", &manifest(), OpenMode::New).unwrap();
+    opened.folder.append(&[row(0, 0)]).unwrap();
+    let ballast = place.join("ballast");
+    let mut size = 256 * 1024;
+    while size > 0 {
+        // As much as fits, byte for byte: a partial write is what is wanted.
+        let more = vec![0; size];
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&ballast)
+            .unwrap();
+        if std::io::Write::write_all(&mut file, &more).is_err() {
+            size /= 2;
+        }
+    }
+    // Rows fit until the journal's last page is full, then none does.
+    let mut written = 1;
+    let error = loop {
+        match opened.folder.append(&[row(1 + written, 0)]) {
+            Ok(()) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 1000, "the disk was never full");
+    };
+    assert_eq!(error.class(), ErrorClass::Environment);
+    let text = error.to_string();
+    for part in ["journal.jsonl", "0 B free", "--out-dir", "--resume"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let found = read_journal(&place.join("run/journal.jsonl")).unwrap();
+    assert_eq!((found.rows.len(), found.warning), (written, None));
+    let error = opened.folder.write_summary().unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Environment);
+    assert!(error.to_string().contains("summary.csv"), "{error}");
+    let names: Vec<_> = fs::read_dir(place.join("run")).unwrap().collect();
+    assert!(
+        names.iter().all(|n| !n
+            .as_ref()
+            .unwrap()
+            .path()
+            .to_string_lossy()
+            .ends_with(".tmp")),
+        "{names:?}"
+    );
+
+    make_room(&ballast);
+    opened.folder.append(&[row(1 + written, 0)]).unwrap();
+    let summary = opened.folder.finish(RunState::Finished).unwrap();
+    assert_eq!(summary.counts.rows, written + 1);
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start_is_said_in_one_sentence() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let ballast = disk.0.path().join("ballast");
+    assert!(fs::write(&ballast, vec![0; 300 * 1024]).is_err());
+    let error = RunFolder::create(disk.0.path(), "run", &manifest(), OpenMode::New).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Environment);
+    assert!(error.to_string().contains("free there"), "{error}");
+    make_room(&ballast);
+    RunFolder::create(disk.0.path(), "run", &manifest(), OpenMode::Resume).unwrap();
+}
+
+#[test]
+fn a_read_only_file_system_is_the_environments_fault() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let remounted = Command::new("mount")
+        .args(["-o", "remount,ro"])
+        .arg(disk.0.path())
+        .status();
+    assert!(remounted.unwrap().success());
+    let error = RunFolder::create(disk.0.path(), "run", &manifest(), OpenMode::New).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Environment);
+    let text = error.to_string();
+    assert!(
+        text.contains("Read-only") && text.contains("--out-dir"),
+        "{text}"
+    );
+}
