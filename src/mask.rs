@@ -86,6 +86,23 @@ impl Mask {
         self.pixels.as_slice_mut().unwrap_or(&mut [])
     }
 
+    /// Takes the pixels from bits: rows of `width.div_ceil(32)` words, lowest bit first, as a device
+    /// packs them. Pixels whose words are missing stay as they are.
+    pub fn set_from_bits(&mut self, words: &[u32]) {
+        let width = self.width();
+        if width == 0 {
+            return;
+        }
+        let rows = self.as_mut_slice().chunks_exact_mut(width);
+        for (row, words) in rows.zip(words.chunks_exact(width.div_ceil(32))) {
+            for (pixels, word) in row.chunks_mut(32).zip(words) {
+                for (bit, pixel) in pixels.iter_mut().enumerate() {
+                    *pixel = word >> bit & 1 != 0;
+                }
+            }
+        }
+    }
+
     /// One row of pixels; empty when there is no such row.
     pub fn row(&self, y: usize) -> &[bool] {
         let width = self.width();
@@ -135,6 +152,18 @@ impl Mask {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bits_are_rows_of_words_lowest_first() {
+        let mut mask = Mask::empty(2, 35);
+        mask.set(1, 3, true);
+        mask.set_from_bits(&[1 << 31, 0b100, 1, 0]);
+        let set: Vec<_> = (0..2)
+            .flat_map(|y| (0..35).map(move |x| (y, x)))
+            .filter(|&(y, x)| mask.get(y, x))
+            .collect();
+        assert_eq!(set, [(0, 31), (0, 34), (1, 0)]);
+    }
 
     #[test]
     fn bounding_box_is_inclusive_and_tight() {

@@ -9,8 +9,8 @@ use masklet::image::{self, Resizer};
 use masklet::mask::Mask;
 use masklet::prompts::Prompt;
 use masklet::track::layout::Demand;
-use masklet::track::{ModelPrompt, ObjectTask, TrackerLayout, Upsampler, VideoTracker};
-use masklet_engines::backend::{self, Backend, BackendKind};
+use masklet::track::{ModelPrompt, ObjectMask, ObjectTask, TrackerLayout, Upsampler, VideoTracker};
+use masklet_engines::backend::{self, Backend, BackendKind, FrameLimits};
 use masklet_engines::bundle::{Bundle, Component};
 use masklet_engines::memory::{Arena, PlanRow, Region, RegionKind, Slab};
 use masklet_engines::tensor::DType;
@@ -263,10 +263,10 @@ fn track(
     let demand = Demand {
         objects: tasks.len(),
         ring_frames: 0,
-        frame_bytes: 0,
+        frames: FrameLimits::default(),
     };
     let layout = TrackerLayout::new(bundle.manifest(), demand);
-    let plan = layout.plan(Some(backend));
+    let plan = layout.plan(backend.needs(demand.frames, demand.objects));
     let mut arena = Arena::new(backend.slab(plan.bytes()).unwrap());
     let mut found = Vec::new();
     {
@@ -314,8 +314,11 @@ fn run_frames<'r>(
             .encode(&frame, |image| image.copy_from_slice(values))
             .unwrap();
         tracker
-            .step(&frame, index, &mut |object, logits, score| {
-                found.push((object, index, logits.to_vec(), score));
+            .step(&frame, index, &mut |object, mask| {
+                let ObjectMask::Logits { values, score } = mask else {
+                    panic!("the CPU gives logits");
+                };
+                found.push((object, index, values.to_vec(), score));
             })
             .unwrap();
     }

@@ -3,11 +3,12 @@
 use super::options::{ModelArgs, ResourceArgs, UsageError};
 use clap::Args;
 use masklet::dataset::{Split, SplitOptions};
-use masklet::pipeline::clip::largest_frame;
+use masklet::pipeline::clip::frame_limits;
 use masklet::stats::bytes;
 use masklet::track::TrackerLayout;
 use masklet::track::layout::Demand;
-use masklet_engines::memory::Plan;
+use masklet_engines::backend::{FrameLimits, FrameSize, Needs};
+use masklet_engines::memory::{Plan, PlanRow};
 use std::path::PathBuf;
 
 /// `masklet plan`.
@@ -52,16 +53,19 @@ pub fn parse_frame_size(text: &str) -> Result<(usize, usize), String> {
 /// # Errors
 /// When data or bundles cannot be read, or a plan is over the budget.
 pub fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
-    let (frame_bytes, objects) = match (&args.split_dir, args.size) {
+    let (frames, objects) = match (&args.split_dir, args.size) {
         (Some(dir), _) => {
             let options = SplitOptions {
                 split_name: args.split_name.clone(),
                 ..SplitOptions::default()
             };
             let split = Split::open(dir, &options)?;
-            (largest_frame(&split.videos), most_objects(&split))
+            (frame_limits(&split.videos), most_objects(&split))
         }
-        (None, Some((width, height))) => (width * height * 3, args.objects_at_once.unwrap_or(1)),
+        (None, Some((width, height))) => (
+            FrameLimits::of([FrameSize { height, width }]),
+            args.objects_at_once.unwrap_or(1),
+        ),
         (None, None) => {
             return Err(UsageError(
                 "a plan needs to know the videos: give --split-dir DIR, or --size 1920x1080 and \
@@ -74,16 +78,17 @@ pub fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
     let demand = Demand {
         objects,
         ring_frames: usize::from(args.resources.ring_frames),
-        frame_bytes,
+        frames,
     };
     let mut all = Vec::new();
     for run in args.models.open()? {
         // The CPU backend has no rows of its own; others need their engines for an exact plan.
-        let plan = TrackerLayout::new(run.bundle.manifest(), demand).plan(None);
+        let plan = TrackerLayout::new(run.bundle.manifest(), demand).plan(Needs::default());
         if args.json {
             all.push(serde_json::json!({
                 "model": run.bundle.manifest().name,
                 "total_bytes": plan.bytes(),
+                "staging_bytes": plan.staging_bytes(),
                 "plan": plan,
             }));
         } else {
@@ -111,20 +116,23 @@ pub fn most_objects(split: &Split) -> usize {
 
 /// The plan as a table.
 pub fn render(model: &str, plan: &Plan, demand: Demand) -> String {
+    let staging = match plan.staging_bytes() {
+        0 => String::new(),
+        some => format!(" and {} of pinned host memory", bytes(some as u64)),
+    };
     let mut text = format!(
-        "Memory plan of {model}: one slab of {}, up to {} object(s) at once, {} frames decoded \
+        "Memory plan of {model}: one slab of {}{staging}, up to {} object(s) at once, {} frames decoded \
          ahead\n",
         bytes(plan.bytes() as u64),
         demand.objects,
         demand.ring_frames
     );
-    for region in &plan.regions {
-        text += &format!(
-            "  {:<46} {:>12}\n",
-            region.region.name(),
-            bytes(region.bytes() as u64)
-        );
-        for row in &region.rows {
+    let staged = (!plan.staging.is_empty()).then_some(("staging (host)", &plan.staging));
+    let regions = plan.regions.iter().map(|r| (r.region.name(), &r.rows));
+    for (name, rows) in regions.chain(staged) {
+        let total: usize = rows.iter().map(PlanRow::bytes).sum();
+        text += &format!("  {name:<46} {:>12}\n", bytes(total as u64));
+        for row in rows {
             let shape: Vec<String> = row.shape.iter().map(usize::to_string).collect();
             let times = match row.count {
                 1 => String::new(),

@@ -7,7 +7,7 @@ use crate::exit::INTERRUPTED;
 use anyhow::Context;
 use clap::{ArgAction, Args, ValueEnum};
 use masklet::dataset::{ObjectTrack, Split, Video};
-use masklet::pipeline::clip::largest_frame;
+use masklet::pipeline::clip::frame_limits;
 use masklet::pipeline::{ObjectMode, PipelineError, SaveMasks, Session, Settings, run_clip};
 use masklet::progress::{LogFormat, Progress, VideoOutcome, init_logging};
 use masklet::prompts::PromptKind;
@@ -18,7 +18,7 @@ use masklet::results::{
 use masklet::telemetry::{Environment, SystemMemory, SystemRoot};
 use masklet::track::layout::Demand;
 use masklet::track::{ModelPrompt, TrackerLayout};
-use masklet_engines::backend::{self, BackendKind};
+use masklet_engines::backend::{self, BackendKind, Needs};
 use masklet_engines::bundle::{Bundle, WeightSource};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
             ObjectMode::Isolated => 1,
         },
         ring_frames: usize::from(args.resources.ring_frames),
-        frame_bytes: largest_frame(&split.videos),
+        frames: frame_limits(&split.videos),
     };
     let path = args
         .out_dir
@@ -238,7 +238,7 @@ fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
 }
 
 fn check_plan(args: &RunArgs, model: &ModelRun, demand: Demand) -> anyhow::Result<()> {
-    let plan = TrackerLayout::new(model.bundle.manifest(), demand).plan(None);
+    let plan = TrackerLayout::new(model.bundle.manifest(), demand).plan(Needs::default());
     if let Some(budget) = args.resources.memory_budget {
         plan.check(budget, "--memory-budget")?;
     }
@@ -267,7 +267,7 @@ fn announce(
             tags.join(", "),
             manifest.weights.describe()
         ));
-        let plan = TrackerLayout::new(manifest, demand).plan(None);
+        let plan = TrackerLayout::new(manifest, demand).plan(Needs::default());
         progress.println(&render(&manifest.name, &plan, demand));
     }
     let objects: usize = split.videos.iter().map(|video| video.objects.len()).sum();
@@ -300,7 +300,7 @@ fn run_model(
                 .any(|object| !folder.is_done(&key(video, object, tag)))
         })
         .collect();
-    let Some((_, first_prompt, _)) = pending.first() else {
+    let Some((_, first_prompt, first_video)) = pending.first() else {
         return Ok(());
     };
     let started = Instant::now();
@@ -315,9 +315,18 @@ fn run_model(
         save_masks: args.save_masks,
         masks_dir: folder.masks_dir(),
     };
-    let warm_prompt = warm_up_prompt(&model.bundle, *first_prompt);
+    let mut kinds = vec![*first_prompt];
+    for (_, kind, _) in &pending {
+        if !kinds.contains(kind) {
+            kinds.push(*kind);
+        }
+    }
+    let warm_prompts: Vec<ModelPrompt> = kinds
+        .into_iter()
+        .map(|kind| warm_up_prompt(&model.bundle, kind))
+        .collect();
     let mut session = Session::open(model.bundle, backend, demand, settings, Arc::clone(stop))?;
-    let warmed = session.warm_up(warm_prompt)?;
+    let warmed = session.warm_up(&warm_prompts, first_video.size())?;
     progress.println(&format!(
         "{}: loaded in {:.2} s, warmed up in {:.2} s ({} rounds)",
         session.bundle.manifest().name,

@@ -29,6 +29,7 @@ mod track;
 pub use error::DatasetError;
 pub use track::{Annotation, ObjectTrack, PromptFrame};
 
+use masklet_engines::backend::FrameSize;
 use std::path::{Path, PathBuf};
 
 /// How a dataset is laid out.
@@ -99,6 +100,14 @@ pub struct Video {
 }
 
 impl Video {
+    /// Size of its frames in pixels.
+    pub fn size(&self) -> FrameSize {
+        FrameSize {
+            height: self.height,
+            width: self.width,
+        }
+    }
+
     /// Frame indices annotated for at least one object, ascending.
     pub fn scored_frames(&self) -> Vec<usize> {
         let mut frames: Vec<usize> = self

@@ -6,7 +6,8 @@
 use super::clock::{ClipClock, FrameTimes};
 use super::error::PipelineError;
 use super::ring::FrameRing;
-use super::session::{SaveMasks, Session};
+use super::session::{SaveMasks, Session, SessionMemory};
+use super::stage::with_tracker;
 use crate::dataset::{ObjectTrack, Video};
 use crate::image::{self, ImageError, Resizer};
 use crate::mask::Mask;
@@ -17,9 +18,12 @@ use crate::results::{
     ArenaMarks, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, RegionMark, Score, Stage, Status,
 };
 use crate::telemetry::{MemorySnapshot, SystemRoot};
-use crate::track::{HoleFiller, ModelPrompt, ObjectTask, TrackError, Upsampler, VideoTracker};
+use crate::track::{
+    HoleFiller, ModelPrompt, ObjectMask, ObjectTask, TrackError, Upsampler, VideoTracker,
+};
+use masklet_engines::backend::FrameLimits;
 use masklet_engines::bundle::WeightSource;
-use masklet_engines::memory::{Arena, HighWater, MemorySpace, RegionKind};
+use masklet_engines::memory::{Arena, MemorySpace, Region, RegionKind, Tensor};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -68,20 +72,20 @@ pub fn run_clip(
             Err(reason) => fail(&mut rows, reason),
         }
     }
-    let Some(mut arena) = session.take_arena() else {
+    let Some(mut memory) = session.take_memory() else {
         return Err(PipelineError::Interrupted);
     };
-    arena.restart_high_water();
-    let arena_before = arena.used();
+    memory.arena.restart_high_water();
+    let arena_before = memory.arena.used();
     let mut only: Vec<&mut Runner<'_>> = runners.iter_mut().map(|(_, r)| r).collect();
     let outcome = if only.is_empty() {
         Ok(ClipClock::default())
     } else {
-        track_clip(session, &mut arena, video, &mut only, tasks, tag, progress)
+        track_clip(session, &mut memory, video, &mut only, tasks, tag, progress)
     };
-    let marks = arena.high_water();
-    let (arena_after, slab, space) = (arena.used(), arena.capacity(), arena.space());
-    session.give_back(arena);
+    let mut arena_now = arena_marks(&memory.arena, arena_before);
+    session.give_back(memory);
+    arena_now.outside_allocations = session.allocations_since_warm_up();
     let clock = match outcome {
         Ok(clock) => Some(clock),
         Err(ClipError::Run(error)) => return Err(error),
@@ -95,7 +99,7 @@ pub fn run_clip(
     let after = MemorySnapshot::read(&root);
     let peak = session.sampler.peak();
     let memory = MemoryMarks {
-        arena: Some(arena_marks(marks, arena_before, arena_after, slab, space)),
+        arena: Some(arena_now),
         rss_before_bytes: before.process.rss_bytes,
         rss_after_bytes: after.process.rss_bytes,
         rss_peak_bytes: peak.peak_rss_bytes,
@@ -176,13 +180,8 @@ fn blank_row(
     }
 }
 
-fn arena_marks(
-    marks: HighWater,
-    before: usize,
-    after: usize,
-    slab: usize,
-    space: MemorySpace,
-) -> ArenaMarks {
+fn arena_marks(arena: &Arena, before: usize) -> ArenaMarks {
+    let marks = arena.high_water();
     let regions = [
         (RegionKind::Process, marks.process),
         (RegionKind::Video, marks.video),
@@ -190,11 +189,11 @@ fn arena_marks(
         (RegionKind::Frame, marks.frame),
     ];
     ArenaMarks {
-        on_device: space == MemorySpace::Device,
-        slab_bytes: slab as u64,
+        on_device: arena.space() == MemorySpace::Device,
+        slab_bytes: arena.capacity() as u64,
         peak_bytes: marks.total as u64,
         before_bytes: before as u64,
-        after_bytes: after as u64,
+        after_bytes: arena.used() as u64,
         regions: regions
             .into_iter()
             .map(|(kind, bytes)| RegionMark {
@@ -280,42 +279,42 @@ fn arena_failed(error: masklet_engines::memory::ArenaError) -> ClipError {
 
 fn track_clip(
     session: &Session,
-    arena: &mut Arena,
+    memory: &mut SessionMemory,
     video: &Video,
     runners: &mut [&mut Runner<'_>],
     tasks: Vec<ObjectTask>,
     tag: &str,
     progress: &mut dyn FnMut(),
 ) -> Result<ClipClock, ClipError> {
-    let first = runners.iter().map(|r| r.prompt_frame).min().unwrap_or(0);
-    let end = runners.iter().map(|r| r.end).max().unwrap_or(0);
-    let layout = &session.layout;
-    let process = arena.root(RegionKind::Process);
-    let video_region = process.enter(RegionKind::Video).map_err(arena_failed)?;
-    let slots = (0..layout.ring_frames())
-        .map(|_| video_region.alloc(&layout.ring_slot))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(arena_failed)?;
-    let [feat, feat_s0, feat_s1] = &layout.features;
-    let features = [
-        video_region.alloc(feat).map_err(arena_failed)?,
-        video_region.alloc(feat_s0).map_err(arena_failed)?,
-        video_region.alloc(feat_s1).map_err(arena_failed)?,
-    ];
-    let objects = video_region
-        .enter(RegionKind::ObjectBatch)
-        .map_err(arena_failed)?;
-    let manifest = session.bundle.manifest();
-    let mut tracker = VideoTracker::new(
-        session.backend.as_ref(),
-        manifest,
-        layout,
-        features,
-        &objects,
+    with_tracker(
+        session,
+        memory,
+        video.size(),
         tasks,
         video.frames.len(),
-    )?;
-    let frame_bytes = video.height * video.width * 3;
+        |slots, tracker, objects| {
+            run_frames(
+                session, slots, tracker, objects, video, runners, tag, progress,
+            )
+        },
+    )
+}
+
+#[allow(clippy::too_many_arguments)]
+fn run_frames<'r>(
+    session: &Session,
+    slots: Vec<Tensor<'r>>,
+    tracker: &mut VideoTracker<'r>,
+    objects: &'r Region<'r>,
+    video: &Video,
+    runners: &mut [&mut Runner<'_>],
+    tag: &str,
+    progress: &mut dyn FnMut(),
+) -> Result<ClipClock, ClipError> {
+    let first = runners.iter().map(|r| r.prompt_frame).min().unwrap_or(0);
+    let end = runners.iter().map(|r| r.end).max().unwrap_or(0);
+    let manifest = session.bundle.manifest();
+    let frame_bytes = video.size().rgb_bytes();
     let decode = |index: usize, slot: &mut [u8]| -> Result<(), String> {
         let path = &video.frames[index];
         let pixels = slot
@@ -348,51 +347,58 @@ fn track_clip(
                     let pixels = decoded.pixels.map_err(ClipError::Objects)?;
                     times.add(Stage::Decode, decoded.decode);
                     let frame = objects.enter(RegionKind::Frame).map_err(arena_failed)?;
-                    let mut failed = None;
-                    let (filled, encoded) = tracker.encode(&frame, |image| {
-                        let done = resizer
-                            .resize(
-                                &pixels[..frame_bytes],
-                                video.width,
-                                video.height,
-                                &mut resized,
-                            )
-                            .and_then(|()| {
-                                let p = &manifest.preprocess;
-                                image::to_chw_normalized(
-                                    &resized,
-                                    manifest.image_size,
-                                    p.mean,
-                                    p.std,
-                                    image,
-                                )
-                            });
-                        failed = done.err();
-                    })?;
-                    if let Some(error) = failed {
-                        return Err(ClipError::Objects(error.to_string()));
+                    let rgb = &pixels[..frame_bytes];
+                    if tracker.takes_rgb() {
+                        tracker.encode_rgb(&frame, rgb)?;
+                    } else {
+                        let mut failed = None;
+                        tracker.encode(&frame, |image| {
+                            let done = resizer
+                                .resize(rgb, video.width, video.height, &mut resized)
+                                .and_then(|()| {
+                                    let p = &manifest.preprocess;
+                                    let side = manifest.image_size;
+                                    image::to_chw_normalized(&resized, side, p.mean, p.std, image)
+                                });
+                            failed = done.err();
+                        })?;
+                        if let Some(error) = failed {
+                            return Err(ClipError::Objects(error.to_string()));
+                        }
                     }
-                    times.add(Stage::Preprocess, filled);
-                    times.add(Stage::Encode, encoded);
                     let mut post = Duration::ZERO;
-                    let model = tracker.step(&frame, decoded.index, &mut |i, logits, _score| {
+                    let spent = tracker.step(&frame, decoded.index, &mut |i, mask| {
                         let started = Instant::now();
-                        if logits.iter().all(|v| v.is_finite()) {
-                            upsampler.mask_into(holes.fill(logits), &mut runners[i].mask);
-                        } else {
-                            runners[i].failure.get_or_insert_with(|| {
+                        let runner = &mut *runners[i];
+                        let finite = match mask {
+                            ObjectMask::Logits { values, .. } => {
+                                let finite = values.iter().all(|v| v.is_finite());
+                                if finite {
+                                    upsampler.mask_into(holes.fill(values), &mut runner.mask);
+                                }
+                                finite
+                            }
+                            ObjectMask::Bits(bits) => {
+                                runner.mask.set_from_bits(bits.words);
+                                bits.finite
+                            }
+                        };
+                        if !finite {
+                            runner.failure.get_or_insert_with(|| {
                                 format!("mask logits of frame {} are not finite", decoded.index)
                             });
                         }
                         post += started.elapsed();
                     })?;
-                    if model.prompt > Duration::ZERO {
-                        times.add(Stage::Prompt, model.prompt);
+                    times.add(Stage::Preprocess, spent.fill);
+                    times.add(Stage::Encode, spent.encode);
+                    if spent.prompt > Duration::ZERO {
+                        times.add(Stage::Prompt, spent.prompt);
                     }
-                    if model.track > Duration::ZERO {
-                        times.add(Stage::Track, model.track);
+                    if spent.track > Duration::ZERO {
+                        times.add(Stage::Track, spent.track);
                     }
-                    times.add(Stage::Postprocess, post);
+                    times.add(Stage::Postprocess, post + spent.masks);
                     Ok(decoded.index)
                 }) else {
                     return Ok(());
@@ -507,11 +513,7 @@ impl<'s> MaskWriter<'s> {
     }
 }
 
-/// Bytes of the largest decoded frame among `videos`.
-pub fn largest_frame<'v>(videos: impl IntoIterator<Item = &'v Video>) -> usize {
-    videos
-        .into_iter()
-        .map(|video| video.height * video.width * 3)
-        .max()
-        .unwrap_or(0)
+/// The limits over the frames of `videos`.
+pub fn frame_limits<'v>(videos: impl IntoIterator<Item = &'v Video>) -> FrameLimits {
+    FrameLimits::of(videos.into_iter().map(Video::size))
 }

@@ -2,13 +2,14 @@
 //!
 //! [`ring`] decodes ahead, [`session`] holds what lives as long as the run (backend, slab, warm-up),
 //! [`clip`] takes the objects of one video through the tracker and scores them, [`clock`] keeps the
-//! raw durations. Printing and files other than masks are the caller's.
+//! raw durations, `stage` lays a clip's memory out. Printing and files other than masks are the caller's.
 
 pub mod clip;
 pub mod clock;
 pub mod error;
 pub mod ring;
 pub mod session;
+mod stage;
 
 pub use clip::run_clip;
 pub use error::PipelineError;

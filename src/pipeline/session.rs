@@ -1,10 +1,11 @@
 //! What lives as long as a run of one model: backend, slab, layout, settings.
 
 use super::PipelineError;
+use super::stage::with_tracker;
 use crate::telemetry::{MemorySampler, SystemRoot};
 use crate::track::layout::Demand;
-use crate::track::{ModelPrompt, ObjectTask, TrackerLayout, VideoTracker};
-use masklet_engines::backend::Backend;
+use crate::track::{ModelPrompt, ObjectTask, TrackError, TrackerLayout};
+use masklet_engines::backend::{Backend, FrameSize};
 use masklet_engines::bundle::Bundle;
 use masklet_engines::memory::{Arena, HighWater, Plan, RegionKind};
 use std::path::PathBuf;
@@ -71,7 +72,17 @@ pub struct Session {
     pub stop: Arc<AtomicBool>,
     /// Marks over everything that ran.
     pub high_water: HighWater,
-    arena: Option<Arena>,
+    memory: Option<SessionMemory>,
+    /// Driver allocations when warm-up had ended.
+    settled_allocations: Option<u64>,
+}
+
+/// The memory of a session, lent to one clip at a time.
+pub(super) struct SessionMemory {
+    /// On the slab.
+    pub arena: Arena,
+    /// On the host memory beside a device's slab.
+    pub staging: Option<Arena>,
 }
 
 impl Session {
@@ -87,8 +98,10 @@ impl Session {
         stop: Arc<AtomicBool>,
     ) -> Result<Self, PipelineError> {
         let layout = TrackerLayout::new(bundle.manifest(), demand);
-        let plan = layout.plan(Some(backend.as_ref()));
-        let arena = Arena::new(backend.slab(plan.bytes())?);
+        let plan = layout.plan(backend.needs(demand.frames, demand.objects));
+        let mut arena = Arena::new(backend.slab(plan.bytes())?);
+        let staging = backend.staging_slab(plan.staging_bytes())?.map(Arena::new);
+        backend.settle(&mut arena)?;
         let sampler = MemorySampler::start(SystemRoot::real(), 10).map_err(|source| {
             PipelineError::CreateFolder {
                 path: "the memory sampler's thread".to_owned(),
@@ -104,7 +117,8 @@ impl Session {
             sampler,
             stop,
             high_water: HighWater::default(),
-            arena: Some(arena),
+            memory: Some(SessionMemory { arena, staging }),
+            settled_allocations: None,
         })
     }
 
@@ -113,73 +127,101 @@ impl Session {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Lends the arena out; [`Self::give_back`] returns it. `None` while it is lent.
-    pub(super) fn take_arena(&mut self) -> Option<Arena> {
-        self.arena.take()
+    /// Driver allocations since warm-up ended: zero, or the proof that something took memory
+    /// besides the slab. `None` where there is no driver.
+    pub fn allocations_since_warm_up(&self) -> Option<u64> {
+        let now = self.backend.driver_allocations()?;
+        Some(now.saturating_sub(self.settled_allocations?))
     }
 
-    pub(super) fn give_back(&mut self, arena: Arena) {
-        let marks = arena.high_water();
+    /// Lends the memory out; [`Self::give_back`] returns it. `None` while it is lent.
+    pub(super) fn take_memory(&mut self) -> Option<SessionMemory> {
+        self.memory.take()
+    }
+
+    pub(super) fn give_back(&mut self, memory: SessionMemory) {
+        let marks = memory.arena.high_water();
         let all = &mut self.high_water;
         all.process = all.process.max(marks.process);
         all.video = all.video.max(marks.video);
         all.object_batch = all.object_batch.max(marks.object_batch);
         all.frame = all.frame.max(marks.frame);
         all.total = all.total.max(marks.total);
-        self.arena = Some(arena);
+        self.memory = Some(memory);
     }
 
-    /// Runs every component that `prompt` needs `warmup` times on a grey image; returns the time.
+    /// Runs every component that `prompts` need `warmup` times on a grey frame of `size`, with as
+    /// many objects as the plan holds; returns the time.
     ///
     /// # Errors
     /// When a component fails.
-    pub fn warm_up(&mut self, prompt: ModelPrompt) -> Result<Duration, PipelineError> {
+    pub fn warm_up(
+        &mut self,
+        prompts: &[ModelPrompt],
+        size: FrameSize,
+    ) -> Result<Duration, PipelineError> {
         let started = Instant::now();
         let rounds = self.settings.warmup;
-        let Some(mut arena) = self.take_arena() else {
+        let Some(mut memory) = self.take_memory() else {
             return Ok(Duration::ZERO);
         };
-        let result = warm_up(self, &mut arena, prompt, rounds);
-        self.give_back(arena);
+        let result = warm_up(self, &mut memory, prompts, size, rounds);
+        self.give_back(memory);
+        self.settled_allocations = self.backend.driver_allocations();
         result.map(|()| started.elapsed())
     }
 }
 
 fn warm_up(
     session: &Session,
-    arena: &mut Arena,
-    prompt: ModelPrompt,
+    memory: &mut SessionMemory,
+    prompts: &[ModelPrompt],
+    size: FrameSize,
     rounds: usize,
 ) -> Result<(), PipelineError> {
-    let process = arena.root(RegionKind::Process);
-    let video = process.enter(RegionKind::Video)?;
-    let mut features = session.layout.features.iter().map(|row| video.alloc(row));
-    let mut feature = || features.next().transpose();
-    let (Some(feat), Some(feat_s0), Some(feat_s1)) = (feature()?, feature()?, feature()?) else {
+    if rounds == 0 {
         return Ok(());
+    }
+    // Where addresses matter every batch is warmed up, elsewhere one object is enough.
+    let objects = match session.backend.wants_fixed_addresses() {
+        true => session.layout.demand().objects.max(1),
+        false => 1,
     };
-    let objects = video.enter(RegionKind::ObjectBatch)?;
-    let task = ObjectTask {
-        frame: 0,
-        end: rounds + 1,
-        prompt,
-    };
-    let mut tracker = VideoTracker::new(
-        session.backend.as_ref(),
-        session.bundle.manifest(),
-        &session.layout,
-        [feat, feat_s0, feat_s1],
-        &objects,
-        vec![task],
-        rounds + 1,
-    )?;
-    for index in 0..=rounds {
-        if rounds == 0 {
-            break;
-        }
-        let frame = objects.enter(RegionKind::Frame)?;
-        tracker.encode(&frame, |image| image.fill(0.0))?;
-        tracker.step(&frame, index, &mut |_, _, _| {})?;
+    for prompt in prompts {
+        let task = ObjectTask {
+            frame: 0,
+            end: rounds + 1,
+            prompt: prompt.clone(),
+        };
+        let tasks = vec![task; objects];
+        with_tracker(
+            session,
+            memory,
+            size,
+            tasks,
+            rounds + 1,
+            |mut slots, tracker, objects| -> Result<(), PipelineError> {
+                let bytes = size.rgb_bytes();
+                if let Some(slot) = slots.first_mut() {
+                    slot.view_mut()
+                        .into_slice::<u8>()
+                        .map_err(TrackError::from)?
+                        .fill(128);
+                }
+                for index in 0..=rounds {
+                    let frame = objects.enter(RegionKind::Frame)?;
+                    match slots.first().filter(|_| tracker.takes_rgb()) {
+                        Some(slot) => {
+                            let rgb = slot.view().as_slice::<u8>().map_err(TrackError::from)?;
+                            tracker.encode_rgb(&frame, rgb.get(..bytes).unwrap_or(rgb))?;
+                        }
+                        None => tracker.encode(&frame, |image| image.fill(0.0))?,
+                    }
+                    tracker.step(&frame, index, &mut |_, _| {})?;
+                }
+                Ok(())
+            },
+        )?;
     }
     Ok(())
 }

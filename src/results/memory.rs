@@ -23,7 +23,7 @@ pub(super) fn memory_summary(rows: &[&ObjectRow]) -> MemorySummary {
         outside_allocations: arenas
             .iter()
             .filter_map(|arena| arena.outside_allocations)
-            .reduce(u64::saturating_add),
+            .max(),
         peak_rss_bytes: marks.iter().filter_map(|m| m.rss_peak_bytes.get()).max(),
         peak_pss_bytes: marks.iter().filter_map(|m| m.pss_after_bytes.get()).max(),
         min_available_bytes: marks

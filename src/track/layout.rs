@@ -3,7 +3,7 @@
 //! A pure function of a manifest and the run's options. The tracker allocates from these very
 //! rows, so the plan printed before a run is the memory that the run takes.
 
-use masklet_engines::backend::Backend;
+use masklet_engines::backend::{FrameLimits, Needs};
 use masklet_engines::bundle::{Component, Manifest};
 use masklet_engines::memory::{Plan, PlanRow, RegionKind, RegionPlan};
 use masklet_engines::tensor::{DType, TensorSpec};
@@ -15,8 +15,8 @@ pub struct Demand {
     pub objects: usize,
     /// Decoded frames that may wait for the model.
     pub ring_frames: usize,
-    /// Most bytes of a decoded frame (height * width * 3) in any video.
-    pub frame_bytes: usize,
+    /// The largest frames of any video.
+    pub frames: FrameLimits,
 }
 
 /// The rows of every region.
@@ -56,7 +56,7 @@ impl TrackerLayout {
         use Component::{ImageEncoder, MaskPrompt, MemoryEncoder, PromptDecoder, TrackStep};
         Self {
             objects_per_batch: manifest.objects_per_batch,
-            ring_slot: PlanRow::new("decoded frame", DType::U8, &[demand.frame_bytes]),
+            ring_slot: PlanRow::new("decoded frame", DType::U8, &[demand.frames.rgb_bytes]),
             features: [
                 row(ImageEncoder, "feat", "image features: feat"),
                 row(ImageEncoder, "feat_s0", "image features: feat_s0"),
@@ -99,11 +99,23 @@ impl TrackerLayout {
         self.demand.ring_frames
     }
 
-    /// The whole plan with the backend's own rows; `None` plans for the CPU, which has none.
-    pub fn plan(&self, backend: Option<&dyn Backend>) -> Plan {
+    /// What the run asks of memory.
+    pub fn demand(&self) -> Demand {
+        self.demand
+    }
+
+    /// The whole plan with what the backend needs besides ([`Needs::default`] for the CPU, which
+    /// needs nothing).
+    pub fn plan(&self, needs: Needs) -> Plan {
         let batches = self.batches(self.demand.objects);
-        let mut video = vec![self.ring_slot.clone().times(self.demand.ring_frames)];
+        let ring = self.ring_slot.clone().times(self.demand.ring_frames);
+        let (mut staging, mut video) = match needs.staged {
+            true => (vec![ring], Vec::new()),
+            false => (Vec::new(), vec![ring]),
+        };
+        staging.extend(needs.staging);
         video.extend(self.features.iter().cloned());
+        video.extend(needs.video);
         let mut batch = vec![
             self.mem.clone().times(batches),
             self.ptr.clone().times(batches),
@@ -112,12 +124,8 @@ impl TrackerLayout {
         let mut frame = vec![self.image.clone()];
         frame.extend(self.prompt.iter().cloned());
         frame.extend(self.outputs.iter().cloned());
-        frame.extend(backend.map(Backend::frame_rows).unwrap_or_default());
         let regions = [
-            (
-                RegionKind::Process,
-                backend.map(Backend::process_rows).unwrap_or_default(),
-            ),
+            (RegionKind::Process, needs.process),
             (RegionKind::Video, video),
             (RegionKind::ObjectBatch, batch),
             (RegionKind::Frame, frame),
@@ -127,6 +135,7 @@ impl TrackerLayout {
                 .into_iter()
                 .map(|(region, rows)| RegionPlan { region, rows })
                 .collect(),
+            staging,
         }
     }
 }

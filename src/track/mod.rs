@@ -17,5 +17,5 @@ pub mod upsample;
 pub use holes::HoleFiller;
 pub use layout::TrackerLayout;
 pub use prompt::ModelPrompt;
-pub use tracker::{ObjectTask, StepTimes, TrackError, VideoTracker};
+pub use tracker::{DeviceVideo, ObjectMask, ObjectTask, StepTimes, TrackError, VideoTracker};
 pub use upsample::Upsampler;

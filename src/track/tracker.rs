@@ -7,7 +7,9 @@
 use super::bank::{Attention, MemoryBank, WriteSlots};
 use super::layout::TrackerLayout;
 use super::prompt::ModelPrompt;
-use masklet_engines::backend::{Backend, BackendError};
+use masklet_engines::backend::{
+    Backend, BackendError, DeviceFrames, FrameSize, MaskBits, Normalization, Stamp,
+};
 use masklet_engines::bundle::{Component, LABEL_PADDING, LABEL_UNUSED, Manifest, StoredAs};
 use masklet_engines::memory::{AccessError, ArenaError, Region, Tensor, TensorMut};
 use std::time::{Duration, Instant};
@@ -23,13 +25,58 @@ pub struct ObjectTask {
     pub prompt: ModelPrompt,
 }
 
-/// Wall time of the model's stages in one frame.
+/// Time of the stages of one frame: of the host's clock, or of the device's events where work is
+/// queued on one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepTimes {
+    /// Resize and normalisation.
+    pub fill: Duration,
+    /// Image encoder.
+    pub encode: Duration,
     /// Prompt decoder and memory encoder, or mask prompt.
     pub prompt: Duration,
     /// Memory attention, mask decoder, memory encoder.
     pub track: Duration,
+    /// Upsampling and threshold, where the device does it.
+    pub masks: Duration,
+}
+
+/// Which of [`StepTimes`] a pair of stamps belongs to.
+#[derive(Clone, Copy, Debug)]
+enum Clocked {
+    Fill,
+    Encode,
+    Prompt,
+    Track,
+    Masks,
+}
+
+/// An object's mask in one frame, as far as the backend brought it.
+#[derive(Clone, Copy, Debug)]
+pub enum ObjectMask<'a> {
+    /// Logits of S/4 x S/4, to be upsampled and thresholded.
+    Logits {
+        /// Row by row.
+        values: &'a [f32],
+        /// Object score; the object is there when it is above 0.
+        score: f32,
+    },
+    /// The thresholded mask at the video's size.
+    Bits(MaskBits<'a>),
+}
+
+/// The device's part in a video: frames go up as bytes, masks come down as bits.
+pub struct DeviceVideo<'r> {
+    /// What does it.
+    pub frames: &'r dyn DeviceFrames,
+    /// The video's size.
+    pub size: FrameSize,
+    /// One tensor for every row of `Needs::video`.
+    pub video: Vec<Tensor<'r>>,
+    /// One tensor for every row of `Needs::staging`.
+    pub staging: Vec<Tensor<'r>>,
+    /// Whether masks come down as bits; logits do otherwise (for filling holes).
+    pub masks: bool,
 }
 
 /// Why tracking failed.
@@ -55,6 +102,9 @@ pub enum TrackError {
         /// Points that fit.
         limit: usize,
     },
+    /// Frames were given as bytes to a backend that takes the image tensor.
+    #[error("the backend does not resize frames itself; give it the image tensor")]
+    NoDeviceFrames,
     /// A mask prompt of the wrong size.
     #[error("a mask prompt has {given} pixels, the model takes {expected}")]
     PromptSize {
@@ -134,6 +184,12 @@ pub struct VideoTracker<'r> {
     tasks: Vec<ObjectTask>,
     num_frames: usize,
     staging: Staging,
+    device: Option<DeviceVideo<'r>>,
+    /// Stamps of this frame, resolved when it is through.
+    clocked: Vec<(Clocked, Stamp, Stamp)>,
+    /// Objects whose bits are on their way down, with their slots.
+    coming: Vec<(usize, usize)>,
+    filled: Duration,
 }
 
 impl<'r> VideoTracker<'r> {
@@ -156,6 +212,12 @@ impl<'r> VideoTracker<'r> {
             check_prompt(manifest, &task.prompt)?;
         }
         let per_batch = manifest.objects_per_batch;
+        // Captured graphs replay at the addresses they were captured with: there, every video lays
+        // out as many batches as the largest, whether it uses them or not.
+        let batches_kept = match backend.wants_fixed_addresses() {
+            true => layout.batches(layout.demand().objects.max(tasks.len())),
+            false => tasks.len().div_ceil(per_batch),
+        };
         let mut batches = Vec::new();
         for first in (0..tasks.len()).step_by(per_batch) {
             let count = per_batch.min(tasks.len() - first);
@@ -175,6 +237,14 @@ impl<'r> VideoTracker<'r> {
             backend.zero(batch.mem.view_mut())?;
             backend.zero(batch.ptr.view_mut())?;
             batches.push(batch);
+        }
+        for _ in batches.len()..batches_kept {
+            for row in [&layout.mem, &layout.ptr]
+                .into_iter()
+                .chain(&layout.controls)
+            {
+                objects.alloc(row)?;
+            }
         }
         let b = per_batch;
         let side = manifest.mask_side();
@@ -202,11 +272,25 @@ impl<'r> VideoTracker<'r> {
             tasks,
             num_frames,
             staging,
+            device: None,
+            clocked: Vec::with_capacity(4 * batches_kept + 4),
+            coming: Vec::with_capacity(batches_kept * per_batch),
+            filled: Duration::ZERO,
         })
     }
 
+    /// Has the device do its part in this video.
+    ///
+    /// # Errors
+    /// When the video does not fit what was planned, or the device fails.
+    pub fn on_device(mut self, mut device: DeviceVideo<'r>) -> Result<Self, TrackError> {
+        device.frames.open(device.size, &mut device.video)?;
+        self.device = Some(device);
+        Ok(self)
+    }
+
     /// Runs the image encoder on one frame. `fill` writes the `image` tensor's values
-    /// (3 * S * S, channel by channel). Returns the wall time of filling and of encoding.
+    /// (3 * S * S, channel by channel) and is timed by the host's clock.
     ///
     /// # Errors
     /// When the backend fails.
@@ -214,7 +298,7 @@ impl<'r> VideoTracker<'r> {
         &mut self,
         frame: &Region<'_>,
         fill: impl FnOnce(&mut [f32]),
-    ) -> Result<(Duration, Duration), TrackError> {
+    ) -> Result<(), TrackError> {
         let started = Instant::now();
         let mut image = frame.alloc(&self.layout.image)?;
         let in_place = match image.view_mut().into_slice::<f32>() {
@@ -229,23 +313,84 @@ impl<'r> VideoTracker<'r> {
             }
             Err(error) => return Err(error.into()),
         };
+        self.filled += started.elapsed();
         if !in_place {
             self.backend
                 .upload_f32(&self.staging.image, image.view_mut())?;
         }
-        let filled = started.elapsed();
+        self.run_encoder(&image)
+    }
+
+    /// Whether frames are given as bytes, by [`Self::encode_rgb`].
+    pub fn takes_rgb(&self) -> bool {
+        self.device.is_some()
+    }
+
+    /// As [`Self::encode`], for a frame of RGB bytes in staging memory that the device resizes and
+    /// normalises. The bytes must stay until [`Self::step`] returns.
+    ///
+    /// # Errors
+    /// When the backend fails, or has no such part ([`Self::takes_rgb`]).
+    pub fn encode_rgb(&mut self, frame: &Region<'_>, rgb: &[u8]) -> Result<(), TrackError> {
+        let mut image = frame.alloc(&self.layout.image)?;
+        let Some(device) = &mut self.device else {
+            return Err(TrackError::NoDeviceFrames);
+        };
+        let from = self.backend.stamp()?;
+        device.frames.load(
+            device.size,
+            rgb,
+            Normalization {
+                mean: self.manifest.preprocess.mean,
+                std: self.manifest.preprocess.std,
+            },
+            &mut device.video,
+            image.view_mut(),
+        )?;
+        self.clock(Clocked::Fill, from)?;
+        self.run_encoder(&image)
+    }
+
+    fn run_encoder(&mut self, image: &Tensor<'_>) -> Result<(), TrackError> {
+        let from = self.backend.stamp()?;
         let [feat, feat_s0, feat_s1] = &mut self.features;
         self.backend.run(
             Component::ImageEncoder,
             &[image.view()],
             &mut [feat_s0.view_mut(), feat_s1.view_mut(), feat.view_mut()],
         )?;
-        Ok((filled, started.elapsed() - filled))
+        self.clock(Clocked::Encode, from)
+    }
+
+    /// Ends a span that began at `from`.
+    fn clock(&mut self, what: Clocked, from: Stamp) -> Result<(), TrackError> {
+        let to = self.backend.stamp()?;
+        self.clocked.push((what, from, to));
+        Ok(())
+    }
+
+    /// The times of the frame, once it is through.
+    fn take_times(&mut self) -> Result<StepTimes, TrackError> {
+        let mut times = StepTimes {
+            fill: std::mem::take(&mut self.filled),
+            ..StepTimes::default()
+        };
+        for (what, from, to) in self.clocked.drain(..) {
+            let slot = match what {
+                Clocked::Fill => &mut times.fill,
+                Clocked::Encode => &mut times.encode,
+                Clocked::Prompt => &mut times.prompt,
+                Clocked::Track => &mut times.track,
+                Clocked::Masks => &mut times.masks,
+            };
+            *slot += self.backend.elapsed(from, to)?;
+        }
+        Ok(times)
     }
 
     /// Advances every object by one frame, after [`Self::encode`] of the same frame. Objects that
-    /// are prompted at `index` or were before give mask logits (S/4 x S/4) and an object score to
-    /// `sink`, with the object's index.
+    /// are prompted at `index` or were before give their mask to `sink`, with the object's index.
+    /// Returns the times of the whole frame, encoding included.
     ///
     /// # Errors
     /// When the backend fails.
@@ -253,7 +398,7 @@ impl<'r> VideoTracker<'r> {
         &mut self,
         frame: &Region<'_>,
         index: usize,
-        sink: &mut dyn FnMut(usize, &[f32], f32),
+        sink: &mut dyn FnMut(usize, ObjectMask<'_>),
     ) -> Result<StepTimes, TrackError> {
         let mut outputs = Outputs {
             mask: frame.alloc(&self.layout.outputs[0])?,
@@ -269,11 +414,10 @@ impl<'r> VideoTracker<'r> {
             from_prompt: frame.alloc(&self.layout.prompt[3])?,
             mask_input: frame.alloc(&self.layout.prompt[4])?,
         };
-        let mut times = StepTimes::default();
         for position in 0..self.batches.len() {
             let going = self.going(position, index);
             if going.iter().any(|&g| g) {
-                let started = Instant::now();
+                let from = self.backend.stamp()?;
                 self.track(position, index, &mut outputs)?;
                 let slots: Vec<_> = self.batches[position]
                     .banks
@@ -282,13 +426,13 @@ impl<'r> VideoTracker<'r> {
                     .map(|(bank, &goes)| goes.then(|| bank.advance(index)))
                     .collect();
                 self.commit(position, &slots, &outputs)?;
-                times.track += started.elapsed();
+                self.clock(Clocked::Track, from)?;
                 self.emit(position, &slots, &outputs, sink)?;
             }
             for masks in [false, true] {
                 let starting = self.starting(position, index, masks);
                 if starting.iter().any(|&s| s) {
-                    let started = Instant::now();
+                    let from = self.backend.stamp()?;
                     if masks {
                         self.prompt_masks(&mut inputs, position, &starting, &mut outputs)?;
                     } else {
@@ -301,12 +445,13 @@ impl<'r> VideoTracker<'r> {
                         .map(|(bank, &starts)| starts.then(|| bank.condition(index)))
                         .collect();
                     self.commit(position, &slots, &outputs)?;
-                    times.prompt += started.elapsed();
+                    self.clock(Clocked::Prompt, from)?;
                     self.emit(position, &slots, &outputs, sink)?;
                 }
             }
         }
-        Ok(times)
+        self.hand_over(sink)?;
+        self.take_times()
     }
 
     /// Which objects of a batch are tracked at this frame: prompted before, and not at their end.
@@ -514,26 +659,56 @@ impl<'r> VideoTracker<'r> {
         Ok(())
     }
 
-    /// Hands the masks of the objects that were just computed to the sink.
+    /// Hands the masks of the objects that were just computed to the sink, or queues their way
+    /// down ([`Self::hand_over`]).
     fn emit(
         &mut self,
         position: usize,
         slots: &[Option<WriteSlots>],
         outputs: &Outputs<'_>,
-        sink: &mut dyn FnMut(usize, &[f32], f32),
+        sink: &mut dyn FnMut(usize, ObjectMask<'_>),
     ) -> Result<(), TrackError> {
+        let first = self.batches[position].first;
+        let given = |row: usize| matches!(slots.get(row), Some(Some(_)));
+        if let Some(device) = self.device.as_mut().filter(|device| device.masks) {
+            let from = self.backend.stamp()?;
+            for row in (0..slots.len()).filter(|&row| given(row)) {
+                let slot = self.coming.len();
+                device.frames.mask(
+                    device.size,
+                    outputs.mask.view().at(row)?,
+                    slot,
+                    &mut device.video,
+                    &mut device.staging,
+                )?;
+                self.coming.push((first + row, slot));
+            }
+            return self.clock(Clocked::Masks, from);
+        }
         let staging = &mut self.staging;
         self.backend
             .download_f32(outputs.mask.view(), &mut staging.logits)?;
         self.backend
             .download_f32(outputs.obj_score.view(), &mut staging.scores)?;
         let side = self.manifest.mask_side();
-        let first = self.batches[position].first;
-        for (row, logits) in staging.logits.chunks_exact(side * side).enumerate() {
-            if !matches!(slots.get(row), Some(Some(_))) {
-                continue;
+        for (row, values) in staging.logits.chunks_exact(side * side).enumerate() {
+            if given(row) {
+                let score = staging.scores[row];
+                sink(first + row, ObjectMask::Logits { values, score });
             }
-            sink(first + row, logits, staging.scores[row]);
+        }
+        Ok(())
+    }
+
+    /// Waits for the masks that were queued and hands them to the sink.
+    fn hand_over(&mut self, sink: &mut dyn FnMut(usize, ObjectMask<'_>)) -> Result<(), TrackError> {
+        self.backend.synchronize()?;
+        let Some(device) = &self.device else {
+            return Ok(());
+        };
+        for (object, slot) in self.coming.drain(..) {
+            let bits = device.frames.bits(device.size, slot, &device.staging)?;
+            sink(object, ObjectMask::Bits(bits));
         }
         Ok(())
     }

@@ -7,8 +7,11 @@
 
 use crate::bundle::{Bundle, BundleError, Component};
 use crate::cpu::{CpuBackend, CpuOptions};
-use crate::memory::{AccessError, PlanRow, Slab, SlabError, TensorMut, TensorRef};
+use crate::memory::{
+    AccessError, Arena, ArenaError, PlanRow, Slab, SlabError, Tensor, TensorMut, TensorRef,
+};
 use serde::Serialize;
+use std::time::{Duration, Instant};
 
 /// The backends this library has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -63,8 +66,156 @@ pub struct BackendInfo {
     pub device: String,
     /// Threads of a CPU runtime.
     pub threads: Option<usize>,
+    /// Whether the device is a stand-in for tests: nothing it does is a measurement.
+    pub simulated: bool,
     /// What the arena does not hold, in a sentence, so that nobody takes its bytes for all.
     pub outside_arena: String,
+}
+
+/// A point on the backend's time line, for [`Backend::elapsed`].
+///
+/// Work is queued on a device, so the host's clock says when it was asked for, not when it was
+/// done; a stamp is reached when everything queued before it has run.
+#[derive(Clone, Copy, Debug)]
+pub enum Stamp {
+    /// The host's clock: the backend does its work before it returns.
+    Host(Instant),
+    /// The number of an event of the device; see the backend for how long it is kept.
+    Device(u64),
+}
+
+/// Size of a video's frames in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct FrameSize {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl FrameSize {
+    /// Bytes of a frame of interleaved RGB.
+    pub fn rgb_bytes(self) -> usize {
+        self.height * self.width * 3
+    }
+
+    /// 32-bit words of a row of a bit mask.
+    pub fn mask_row_words(self) -> usize {
+        self.width.div_ceil(32)
+    }
+
+    /// Bytes of a bit mask: rows padded to 32 bits.
+    pub fn mask_bytes(self) -> usize {
+        self.height * self.mask_row_words() * 4
+    }
+}
+
+/// The largest of everything that depends on the size of frames, over the videos of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FrameLimits {
+    /// Bytes of a decoded frame.
+    pub rgb_bytes: usize,
+    /// Bytes of a bit mask.
+    pub mask_bytes: usize,
+    /// Most rows.
+    pub height: usize,
+    /// Most columns.
+    pub width: usize,
+}
+
+impl FrameLimits {
+    /// The limits over frame sizes; all zero where there is none.
+    pub fn of(sizes: impl IntoIterator<Item = FrameSize>) -> Self {
+        sizes.into_iter().fold(Self::default(), |most, size| Self {
+            rgb_bytes: most.rgb_bytes.max(size.rgb_bytes()),
+            mask_bytes: most.mask_bytes.max(size.mask_bytes()),
+            height: most.height.max(size.height),
+            width: most.width.max(size.width),
+        })
+    }
+}
+
+/// What a backend needs of memory besides the tracker's own tensors: plain data, so that a plan can
+/// be made where the device is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Kept in the process region (weights, persistent context memory, one scratch block for all
+    /// components), in the order in which [`Backend::settle`] takes it.
+    pub process: Vec<PlanRow>,
+    /// In the video region: a frame's bytes, resize tables, mask bits. [`DeviceFrames`] works on
+    /// them, in this order.
+    pub video: Vec<PlanRow>,
+    /// In staging memory, after the ring of decoded frames: masks on their way down.
+    pub staging: Vec<PlanRow>,
+    /// Whether the ring of decoded frames stands in staging memory, since the slab is the device's.
+    pub staged: bool,
+}
+
+/// The ends of the pipeline that a device can do itself: frames go up as bytes, masks come down as
+/// bits. Memory is given in the order of [`Needs::video`] and [`Needs::staging`].
+pub trait DeviceFrames {
+    /// Prepares for videos of one size: uploads the resize tables.
+    ///
+    /// # Errors
+    /// When a row is too small, or the device fails.
+    fn open(&self, size: FrameSize, video: &mut [Tensor<'_>]) -> Result<(), BackendError>;
+
+    /// Queues a frame: RGB bytes in staging memory to the normalised `image` tensor. The bytes must
+    /// stay as they are until the frame's masks have come down.
+    ///
+    /// # Errors
+    /// When sizes do not fit or the device fails.
+    fn load(
+        &self,
+        size: FrameSize,
+        rgb: &[u8],
+        normalization: Normalization,
+        video: &mut [Tensor<'_>],
+        image: TensorMut<'_>,
+    ) -> Result<(), BackendError>;
+
+    /// Queues one object's logits (S/4 x S/4) to a mask of the video's size, as bits in slot
+    /// `slot` of the staging memory; readable after [`Backend::synchronize`].
+    ///
+    /// # Errors
+    /// When sizes do not fit or the device fails.
+    fn mask(
+        &self,
+        size: FrameSize,
+        logits: TensorRef<'_>,
+        slot: usize,
+        video: &mut [Tensor<'_>],
+        staging: &mut [Tensor<'_>],
+    ) -> Result<(), BackendError>;
+
+    /// The mask of a slot, after [`Backend::synchronize`].
+    ///
+    /// # Errors
+    /// When the slot is not there.
+    fn bits<'a>(
+        &self,
+        size: FrameSize,
+        slot: usize,
+        staging: &'a [Tensor<'_>],
+    ) -> Result<MaskBits<'a>, BackendError>;
+}
+
+/// Mean and standard deviation of the model's input per channel, of values from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalization {
+    /// Mean of red, green, blue.
+    pub mean: [f32; 3],
+    /// Standard deviation of red, green, blue.
+    pub std: [f32; 3],
+}
+
+/// A mask as a device hands it over.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskBits<'a> {
+    /// Rows of [`FrameSize::mask_row_words`] words, lowest bit first.
+    pub words: &'a [u32],
+    /// Whether every logit was finite.
+    pub finite: bool,
 }
 
 /// Why a backend failed.
@@ -79,6 +230,9 @@ pub enum BackendError {
     /// A handle was not usable as asked.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The arena has no room for what the backend keeps.
+    #[error(transparent)]
+    Arena(#[from] ArenaError),
     /// A component did not load.
     #[error("the {kind} backend cannot load '{component}': {message}")]
     Load {
@@ -99,6 +253,12 @@ pub enum BackendError {
         /// What the runtime said.
         message: String,
     },
+    /// A stamp that this backend did not make, or no longer has.
+    #[error("a time stamp is not (or no longer) one of the {kind} backend")]
+    ForeignStamp {
+        /// The backend.
+        kind: BackendKind,
+    },
     /// A bundle that the backend cannot compute.
     #[error("the {kind} backend cannot run a {precision} bundle: {advice}")]
     Precision {
@@ -113,8 +273,8 @@ pub enum BackendError {
 
 /// Runs components on arena memory.
 ///
-/// Calls are synchronous from the caller's point of view: when [`Backend::run`] returns, the
-/// outputs may be read with [`Backend::download_f32`].
+/// Work may be queued: a call returns when it has been asked for, in order. What
+/// [`Backend::download_f32`] returns is complete, and [`Backend::synchronize`] waits for all.
 pub trait Backend {
     /// What the backend says about itself.
     fn info(&self) -> BackendInfo;
@@ -125,11 +285,51 @@ pub trait Backend {
     /// When the memory cannot be had.
     fn slab(&self, bytes: usize) -> Result<Slab, BackendError>;
 
-    /// What the backend itself keeps in the process region (weights, persistent context memory).
-    fn process_rows(&self) -> Vec<PlanRow>;
+    /// Takes the host memory through which frames and masks pass to the device; `None` where the
+    /// slab itself is host memory and no such memory is needed.
+    ///
+    /// # Errors
+    /// When the memory cannot be had.
+    fn staging_slab(&self, bytes: usize) -> Result<Option<Slab>, BackendError>;
 
-    /// What the backend itself needs in the frame region (one scratch block for all components).
-    fn frame_rows(&self) -> Vec<PlanRow>;
+    /// What the backend needs of memory for frames of these sizes and this many objects at once.
+    fn needs(&self, frames: FrameLimits, objects: usize) -> Needs;
+
+    /// Takes what the backend keeps from the arena and loads the components into it. Called once,
+    /// before anything runs; the arena must outlive every later call.
+    ///
+    /// # Errors
+    /// When the arena is too small or a component does not load.
+    fn settle(&self, arena: &mut Arena) -> Result<(), BackendError>;
+
+    /// Whether tensors should stand at the same addresses in every video, so that captured graphs
+    /// can be replayed.
+    fn wants_fixed_addresses(&self) -> bool;
+
+    /// Driver allocations of this process so far, whoever made them, without the slabs themselves;
+    /// `None` where there is no driver.
+    fn driver_allocations(&self) -> Option<u64>;
+
+    /// What the device does at both ends of the pipeline; `None` where the host does it.
+    fn frames(&self) -> Option<&dyn DeviceFrames>;
+
+    /// A stamp after everything queued so far.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn stamp(&self) -> Result<Stamp, BackendError>;
+
+    /// Time between two stamps; waits until `to` is reached. Stamps of a few frames back are gone.
+    ///
+    /// # Errors
+    /// When the device fails or a stamp is gone.
+    fn elapsed(&self, from: Stamp, to: Stamp) -> Result<Duration, BackendError>;
+
+    /// Waits until everything queued has run.
+    ///
+    /// # Errors
+    /// When the device failed in any of it.
+    fn synchronize(&self) -> Result<(), BackendError>;
 
     /// Runs a component. Inputs and outputs come in the order of [`Component::tensors`].
     ///

@@ -4,14 +4,17 @@
 //! component's boundary lies in the arena; weights and the runtime's scratch memory do not, they
 //! are the runtime's own heap, which reports must say ([`BackendInfo::outside_arena`]).
 
-use crate::backend::{Backend, BackendError, BackendInfo, BackendKind};
+use crate::backend::{
+    Backend, BackendError, BackendInfo, BackendKind, DeviceFrames, FrameLimits, Needs, Stamp,
+};
 use crate::bundle::{Bundle, Component, Precision};
-use crate::memory::{AccessError, Element, PlanRow, Slab, TensorMut, TensorRef};
+use crate::memory::{AccessError, Arena, Element, Slab, TensorMut, TensorRef};
 use crate::tensor::DType;
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueView};
 use rten_tensor::{AsView, Layout};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How the CPU backend runs.
 #[derive(Clone, Copy, Debug)]
@@ -184,6 +187,7 @@ impl Backend for CpuBackend {
             runtime: "rten 0.27".to_owned(),
             device: "CPU".to_owned(),
             threads: Some(self.threads),
+            simulated: false,
             outside_arena:
                 "weights and the CPU runtime's scratch memory are on the process heap; the \
                             arena holds every tensor of the tracker"
@@ -195,12 +199,45 @@ impl Backend for CpuBackend {
         Ok(Slab::host(bytes)?)
     }
 
-    fn process_rows(&self) -> Vec<PlanRow> {
-        Vec::new()
+    fn staging_slab(&self, _bytes: usize) -> Result<Option<Slab>, BackendError> {
+        Ok(None)
     }
 
-    fn frame_rows(&self) -> Vec<PlanRow> {
-        Vec::new()
+    fn needs(&self, _frames: FrameLimits, _objects: usize) -> Needs {
+        Needs::default()
+    }
+
+    fn settle(&self, _arena: &mut Arena) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn wants_fixed_addresses(&self) -> bool {
+        false
+    }
+
+    fn driver_allocations(&self) -> Option<u64> {
+        None
+    }
+
+    fn frames(&self) -> Option<&dyn DeviceFrames> {
+        None
+    }
+
+    fn stamp(&self) -> Result<Stamp, BackendError> {
+        Ok(Stamp::Host(Instant::now()))
+    }
+
+    fn elapsed(&self, from: Stamp, to: Stamp) -> Result<Duration, BackendError> {
+        match (from, to) {
+            (Stamp::Host(from), Stamp::Host(to)) => Ok(to.saturating_duration_since(from)),
+            _ => Err(BackendError::ForeignStamp {
+                kind: BackendKind::Cpu,
+            }),
+        }
+    }
+
+    fn synchronize(&self) -> Result<(), BackendError> {
+        Ok(())
     }
 
     fn run(

@@ -91,11 +91,15 @@ impl HighWater {
 struct Open {
     kind: RegionKind,
     base: usize,
+    /// Bytes below the region that count as its own.
+    below: usize,
     generation: u64,
 }
 
 struct State {
     offset: usize,
+    /// End of what was kept for the arena's whole life; regions begin here.
+    floor: usize,
     generation: u64,
     open: Vec<Open>,
     marks: HighWater,
@@ -118,6 +122,15 @@ pub struct RawTensor {
     generation: u64,
 }
 
+/// Memory kept for an arena's whole life, by [`Arena::keep`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptBlock {
+    /// Address of the first byte, in the slab's space.
+    pub address: usize,
+    /// Size in bytes, a multiple of the alignment.
+    pub bytes: usize,
+}
+
 /// A scope of the arena. Memory from it lives until the scope ends.
 pub struct Region<'a> {
     arena: &'a Arena,
@@ -132,6 +145,7 @@ impl Arena {
             slab,
             state: RefCell::new(State {
                 offset: 0,
+                floor: 0,
                 generation: 0,
                 open: Vec::with_capacity(RegionKind::ALL.len()),
                 marks: HighWater::default(),
@@ -145,8 +159,41 @@ impl Arena {
         // A leaked region (mem::forget) may have left its scope open; start clean.
         let state = self.state.get_mut();
         state.open.clear();
-        state.offset = 0;
+        state.offset = state.floor;
         self.push(kind)
+    }
+
+    /// Takes memory that lives as long as the arena, below every region: what a backend keeps for
+    /// the whole run (weights, persistent context memory, scratch). It counts as process memory.
+    ///
+    /// Nothing else hands out these bytes while the arena lives.
+    ///
+    /// # Errors
+    /// [`ArenaError::Exhausted`] when the slab is full.
+    pub fn keep(&mut self, row: &PlanRow) -> Result<KeptBlock, ArenaError> {
+        let capacity = self.slab.bytes();
+        let base = self.slab.base();
+        let state = self.state.get_mut();
+        state.open.clear();
+        state.offset = state.floor;
+        let bytes = row.bytes();
+        let free = capacity - state.floor;
+        if bytes > free {
+            return Err(ArenaError::Exhausted {
+                region: RegionKind::Process,
+                what: row.name.clone(),
+                requested: bytes,
+                free,
+                slab: capacity,
+            });
+        }
+        let address = base + state.floor;
+        state.floor += bytes;
+        state.offset = state.floor;
+        state.allocations += 1;
+        state.marks.process = state.marks.process.max(state.floor);
+        state.marks.total = state.marks.total.max(state.floor);
+        Ok(KeptBlock { address, bytes })
     }
 
     fn push(&self, kind: RegionKind) -> Region<'_> {
@@ -155,6 +202,11 @@ impl Arena {
         let open = Open {
             kind,
             base: state.offset,
+            // What was kept belongs to the process, whose region is the outermost.
+            below: match kind {
+                RegionKind::Process => state.floor,
+                _ => 0,
+            },
             generation: state.generation,
         };
         state.open.push(open);
@@ -197,9 +249,10 @@ impl Arena {
             total: state.offset,
             ..HighWater::default()
         };
+        marks.process = state.floor;
         for (i, open) in state.open.iter().enumerate() {
             let end = state.open.get(i + 1).map_or(state.offset, |next| next.base);
-            *marks.of(open.kind) = end - open.base;
+            *marks.of(open.kind) = end - open.base + open.below;
         }
         state.marks = marks;
     }
@@ -273,7 +326,7 @@ impl Region<'_> {
         let address = self.arena.slab.base() + state.offset;
         state.offset += bytes;
         state.allocations += 1;
-        let own = state.offset - self.open.base;
+        let own = state.offset - self.open.base + self.open.below;
         let total = state.offset;
         let mark = state.marks.of(self.open.kind);
         *mark = (*mark).max(own);

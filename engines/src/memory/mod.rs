@@ -9,13 +9,15 @@
 //! backend allocates its own).
 
 mod arena;
+mod heap;
 mod plan;
 mod slab;
 mod tensor;
 #[cfg(test)]
 mod tests;
 
-pub use arena::{Arena, ArenaError, HighWater, RawTensor, Region};
+pub use arena::{Arena, ArenaError, HighWater, KeptBlock, RawTensor, Region};
+pub use heap::{Heap, HeapError};
 pub use plan::{Plan, PlanError, PlanRow, RegionPlan};
 pub use slab::{MemorySpace, Slab, SlabError};
 pub use tensor::{AccessError, Element, Tensor, TensorMut, TensorRef};

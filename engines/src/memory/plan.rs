@@ -66,6 +66,9 @@ impl RegionPlan {
 pub struct Plan {
     /// Regions, outermost first.
     pub regions: Vec<RegionPlan>,
+    /// Host memory beside a device's slab, through which frames and masks pass; empty where the
+    /// slab itself is host memory.
+    pub staging: Vec<PlanRow>,
 }
 
 /// Why a plan cannot be carried out.
@@ -94,6 +97,11 @@ impl Plan {
         self.regions.iter().map(RegionPlan::bytes).sum()
     }
 
+    /// Bytes of the staging memory beside the slab.
+    pub fn staging_bytes(&self) -> usize {
+        self.staging.iter().map(PlanRow::bytes).sum()
+    }
+
     /// Bytes of one region; 0 when the plan has none of that kind.
     pub fn region_bytes(&self, kind: RegionKind) -> usize {
         self.region(kind).map_or(0, RegionPlan::bytes)
@@ -109,7 +117,7 @@ impl Plan {
     /// # Errors
     /// [`PlanError::OverBudget`] with the three largest rows.
     pub fn check(&self, limit: usize, limit_name: &str) -> Result<(), PlanError> {
-        let needed = self.bytes();
+        let needed = self.bytes().saturating_add(self.staging_bytes());
         if needed <= limit {
             return Ok(());
         }
@@ -121,6 +129,11 @@ impl Plan {
                     .iter()
                     .map(|row| (row.bytes(), format!("{} / {}", r.region, row.name)))
             })
+            .chain(
+                self.staging
+                    .iter()
+                    .map(|row| (row.bytes(), format!("staging / {}", row.name))),
+            )
             .collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.0));
         let largest = rows

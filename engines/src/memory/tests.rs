@@ -94,6 +94,7 @@ proptest! {
         frames in 1usize..4,
     ) {
         let plan = Plan {
+            staging: Vec::new(),
             regions: RegionKind::ALL
                 .iter()
                 .zip(&sizes)
@@ -258,6 +259,7 @@ fn views_refuse_the_wrong_type_and_index() {
 #[test]
 fn an_oversized_plan_names_its_largest_rows() {
     let plan = Plan {
+        staging: Vec::new(),
         regions: vec![RegionPlan {
             region: RegionKind::Video,
             rows: vec![
@@ -271,5 +273,30 @@ fn an_oversized_plan_names_its_largest_rows() {
     assert!(
         text.contains("--memory-budget") && text.contains("video / decoded frames (8192)"),
         "{text}"
+    );
+}
+
+#[test]
+fn what_is_kept_outlives_regions_and_counts_as_process_memory() {
+    let mut arena = arena(8192);
+    let kept = arena.keep(&bytes_row(1000)).unwrap();
+    assert_eq!(kept.bytes, 1024);
+    {
+        let process = arena.root(RegionKind::Process);
+        let own = process.alloc(&bytes_row(300)).unwrap();
+        assert!(own.view().address() >= kept.address + kept.bytes);
+        assert_eq!(process.arena().high_water().process, 1024 + 512);
+        process.arena().restart_high_water();
+        assert_eq!(process.arena().high_water().process, 1024 + 512);
+    }
+    assert_eq!(arena.used(), 1024, "regions end where the kept memory does");
+    let more = arena.keep(&bytes_row(256)).unwrap();
+    assert_eq!(more.address, kept.address + 1024);
+    arena.restart_high_water();
+    assert_eq!(arena.high_water().process, 1280);
+    let error = arena.keep(&bytes_row(9000)).unwrap_err();
+    assert!(
+        matches!(error, ArenaError::Exhausted { free: 6912, .. }),
+        "{error}"
     );
 }
