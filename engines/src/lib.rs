@@ -7,6 +7,8 @@
 
 pub mod backend;
 pub mod bundle;
+#[cfg(feature = "cpu")]
 pub mod cpu;
 pub mod memory;
 pub mod tensor;
+pub mod tensorrt;
