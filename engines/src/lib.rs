@@ -7,7 +7,9 @@
 
 pub mod backend;
 pub mod bundle;
+#[cfg(feature = "cpu")]
 pub mod cpu;
 pub mod cuda;
 pub mod memory;
 pub mod tensor;
+pub mod tensorrt;

@@ -6,6 +6,7 @@
 //! warmed up.
 
 use crate::bundle::{Bundle, BundleError, Component};
+#[cfg(feature = "cpu")]
 use crate::cpu::{CpuBackend, CpuOptions};
 use crate::memory::{
     AccessError, Arena, ArenaError, PlanRow, Slab, SlabError, Tensor, TensorMut, TensorRef,
@@ -51,7 +52,10 @@ pub enum Availability {
 /// Whether `kind` can run on this machine.
 pub fn availability(kind: BackendKind) -> Availability {
     match kind {
-        BackendKind::Cpu => Availability::Available,
+        BackendKind::Cpu if cfg!(feature = "cpu") => Availability::Available,
+        BackendKind::Cpu => Availability::Unavailable(
+            "this program was built without the CPU runtime (feature `cpu`)".to_owned(),
+        ),
     }
 }
 
@@ -259,6 +263,12 @@ pub enum BackendError {
         /// The backend.
         kind: BackendKind,
     },
+    /// The backend was left out when this program was built.
+    #[error("this program was built without the {kind} backend")]
+    NotBuiltIn {
+        /// The backend.
+        kind: BackendKind,
+    },
     /// A bundle that the backend cannot compute.
     #[error("the {kind} backend cannot run a {precision} bundle: {advice}")]
     Precision {
@@ -391,6 +401,12 @@ pub fn open(
     threads: usize,
 ) -> Result<Box<dyn Backend>, BackendError> {
     match kind {
+        #[cfg(feature = "cpu")]
         BackendKind::Cpu => Ok(Box::new(CpuBackend::open(bundle, &CpuOptions { threads })?)),
+        #[cfg(not(feature = "cpu"))]
+        BackendKind::Cpu => {
+            let _ = (bundle, threads);
+            Err(BackendError::NotBuiltIn { kind })
+        }
     }
 }

@@ -1,0 +1,111 @@
+//! Whether the CUDA driver works, asked before TensorRT is: without a driver some of its libraries
+//! return garbage pointers instead of errors.
+//!
+//! Only that question and which device there is. Memory, streams and everything else of CUDA are
+//! not here.
+
+use super::TensorRtError;
+use super::sys::CuInitFn;
+use libloading::Library;
+use std::ffi::{c_char, c_int};
+
+const DRIVER: &str = "libcuda.so.1";
+
+/// Name and compute capability of a device: what an engine is built for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceIdentity {
+    /// The driver's name of it: "Orin", "NVIDIA H100 80GB HBM3".
+    pub name: String,
+    /// (8, 7) for Orin.
+    pub compute_capability: (u32, u32),
+}
+
+/// Initialises the driver (`cuInit`), which may be done any number of times.
+///
+/// # Errors
+/// A sentence that says what is missing and what to do.
+pub fn check() -> Result<(), TensorRtError> {
+    loaded().map(|_| ())
+}
+
+/// The device of this ordinal.
+///
+/// # Errors
+/// When there is no driver or no such device.
+pub fn device(ordinal: i32) -> Result<DeviceIdentity, TensorRtError> {
+    let driver = loaded()?;
+    let failed = |what: &str, code: c_int| {
+        TensorRtError::Driver(format!(
+            "the CUDA driver has no device {ordinal} ({what} gives error {code}); \
+             CUDA_VISIBLE_DEVICES may hide it"
+        ))
+    };
+    let mut device: c_int = 0;
+    let mut name = [0 as c_char; 256];
+    let mut capability: [c_int; 2] = [0; 2];
+    // SAFETY: the signatures are those of CUDA's driver API, stable since CUDA 2; every pointer is
+    // to memory of the stated size that lives through the call.
+    unsafe {
+        type Get = unsafe extern "C" fn(*mut c_int, c_int) -> c_int;
+        type Name = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int;
+        type Attribute = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int;
+        let code = symbol::<Get>(&driver, "cuDeviceGet")?(&raw mut device, ordinal);
+        if code != 0 {
+            return Err(failed("cuDeviceGet", code));
+        }
+        let length = name.len() as c_int - 1;
+        let code = symbol::<Name>(&driver, "cuDeviceGetName")?(name.as_mut_ptr(), length, device);
+        if code != 0 {
+            return Err(failed("cuDeviceGetName", code));
+        }
+        let attribute = symbol::<Attribute>(&driver, "cuDeviceGetAttribute")?;
+        // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR.
+        for (value, key) in capability.iter_mut().zip([75, 76]) {
+            let code = attribute(value, key, device);
+            if code != 0 {
+                return Err(failed("cuDeviceGetAttribute", code));
+            }
+        }
+        Ok(DeviceIdentity {
+            name: super::result::text(name.as_ptr()),
+            compute_capability: (capability[0].unsigned_abs(), capability[1].unsigned_abs()),
+        })
+    }
+}
+
+fn loaded() -> Result<Library, TensorRtError> {
+    // SAFETY: the driver's library may be loaded any number of times and is made for it.
+    let library = unsafe { Library::new(DRIVER) }.map_err(|error| {
+        TensorRtError::Driver(format!(
+            "no CUDA driver here: {DRIVER} could not be loaded ({error}); install NVIDIA's driver \
+             (on a Jetson it is part of JetPack)"
+        ))
+    })?;
+    // SAFETY: cuInit's signature, see above.
+    let code = unsafe { symbol::<CuInitFn>(&library, "cuInit")?(0) };
+    match code {
+        0 => Ok(library),
+        100 => Err(TensorRtError::Driver(
+            "the CUDA driver is there but sees no device (cuInit gives error 100); is the GPU \
+             visible to this container or user?"
+                .to_owned(),
+        )),
+        code => Err(TensorRtError::Driver(format!(
+            "the CUDA driver does not start: cuInit gives error {code}; reboot, or install the \
+             driver that fits the kernel"
+        ))),
+    }
+}
+
+/// # Safety
+/// `T` is the function's type.
+unsafe fn symbol<T: Copy>(library: &Library, name: &str) -> Result<T, TensorRtError> {
+    // SAFETY: by the contract.
+    unsafe { library.get::<T>(name.as_bytes()) }
+        .map(|symbol| *symbol)
+        .map_err(|_| {
+            TensorRtError::Driver(format!(
+                "{DRIVER} has no {name}: it is no CUDA driver or far too old a one"
+            ))
+        })
+}
