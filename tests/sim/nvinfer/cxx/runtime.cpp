@@ -345,12 +345,14 @@ public:
     {
         return 0;
     }
+#if NV_TENSORRT_VERSION >= 101100
     int64_t getEngineStat(EngineStat stat) const noexcept override
     {
         return stat == EngineStat::kTOTAL_WEIGHTS_SIZE
             ? static_cast<int64_t>(masklet_sim_engine_weights_bytes(mEngine))
             : -1;
     }
+#endif
     IEngineInspector* createEngineInspector() const noexcept override
     {
         return new Inspector(*this);

@@ -2,9 +2,11 @@
 //! the client gave no allocator, and host functions on a stream.
 //!
 //! The driver is loaded when it is first needed and must be a simulated one: its memory is read and
-//! written as host memory. Device addresses go through the driver's `sim_translate` where it exports
-//! one, else they are taken as host addresses.
+//! written as host memory. Device addresses go through the driver's `sim_translate(address, bytes)`
+//! where it exports one, else they are taken as host addresses. Clients' mistakes are noted in its
+//! report through `sim_cuda_problem(text)`, where it has that.
 
+use crate::graph::c_string;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::OnceLock;
@@ -27,7 +29,8 @@ pub struct Driver {
     current: Option<Symbol<unsafe extern "C" fn(*mut c_int) -> Code>>,
     name: Symbol<unsafe extern "C" fn(*mut c_char, c_int, c_int) -> Code>,
     attribute: Option<Symbol<unsafe extern "C" fn(*mut c_int, c_int, c_int) -> Code>>,
-    translate: Option<Symbol<unsafe extern "C" fn(u64) -> *mut c_void>>,
+    translate: Option<Symbol<unsafe extern "C" fn(u64, u64) -> *mut c_void>>,
+    problem: Option<Symbol<unsafe extern "C" fn(*const c_char)>>,
     /// Last: the symbols above are its.
     _library: Library,
 }
@@ -73,6 +76,7 @@ impl Driver {
                 current: optional(&library, c"cuCtxGetDevice"),
                 attribute: optional(&library, c"cuDeviceGetAttribute"),
                 translate: optional(&library, c"sim_translate"),
+                problem: optional(&library, c"sim_cuda_problem"),
                 _library: library,
             }
         };
@@ -184,7 +188,16 @@ impl Driver {
         }
     }
 
-    /// The host address of a range of device memory; its two ends must belong to one block.
+    /// Notes in the driver's report that the client made a mistake.
+    pub fn note_problem(&self, text: &str) {
+        if let Some(problem) = &self.problem {
+            let text = c_string(text);
+            // SAFETY: the text ends with NUL.
+            unsafe { problem(text.as_ptr()) };
+        }
+    }
+
+    /// The host address of a range of device memory.
     ///
     /// # Errors
     /// When the driver does not know the range.
@@ -196,17 +209,13 @@ impl Driver {
         let Some(translate) = &self.translate else {
             return Ok(address as *mut u8);
         };
-        // SAFETY: the driver looks the addresses up and touches nothing.
-        let (first, last) = unsafe {
-            (
-                translate(address).cast::<u8>(),
-                translate(address + bytes.max(1) - 1).cast::<u8>(),
-            )
-        };
-        let whole = !first.is_null()
-            && !last.is_null()
-            && (last as u64).wrapping_sub(first as u64) == bytes.max(1) - 1;
-        if whole { Ok(first) } else { Err(unknown()) }
+        // SAFETY: the driver looks the range up and touches nothing.
+        let host = unsafe { translate(address, bytes) }.cast::<u8>();
+        if host.is_null() {
+            Err(unknown())
+        } else {
+            Ok(host)
+        }
     }
 }
 

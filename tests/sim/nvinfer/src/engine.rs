@@ -184,7 +184,10 @@ impl Context {
     ///
     /// # Errors
     /// When an address is missing, the graph cannot run, or the driver refuses.
-    pub fn enqueue(
+    ///
+    /// # Safety
+    /// - `stream` is a stream of the driver's, or null for its default stream.
+    pub unsafe fn enqueue(
         self: &Arc<Self>,
         stream: *mut c_void,
         addresses: &[u64],
@@ -311,6 +314,9 @@ impl Run {
                 eprintln!("{text}");
             } else {
                 self.context.log.say(Severity::Error, &text);
+            }
+            if let Ok(driver) = driver() {
+                driver.note_problem(&text);
             }
             self.poison();
         }

@@ -457,8 +457,8 @@ unsafe extern "C" fn masklet_sim_context_enqueue(
             std::slice::from_raw_parts(addresses, count),
         )
     };
-    context
-        .enqueue(stream, addresses, scratch, scratch_bytes)
+    // SAFETY: the stream is the client's.
+    unsafe { context.enqueue(stream, addresses, scratch, scratch_bytes) }
         .map_err(|error| {
             let text = format!("IExecutionContext::enqueueV3: {error}");
             log(logger).say(Severity::Error, &text);

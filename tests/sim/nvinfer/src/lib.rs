@@ -27,6 +27,7 @@ pub mod engine;
 pub mod graph;
 pub mod pattern;
 pub mod plan;
+pub mod support;
 
 #[cfg(tensorrt_headers)]
 mod entry;

@@ -5,7 +5,7 @@
 //   client build ONNX PLAN [--workspace BYTES] [--weak] [--fp16] [--cache FILE] [--version N]
 //   client run PLAN INPUTS OUTPUTS [--refuse N] [--no-scratch] [--short-scratch] [--static]
 //       [--driver-memory] [--unbound] [--misaligned] [--rebind] [--overlap] [--scribble weights|persistent]
-//       [--early-destroy] [--profile] [--twice] [--unsupported]
+//       [--early-destroy] [--profile] [--twice] [--capture] [--unsupported]
 #include <NvInfer.h>
 #include <NvOnnxParser.h>
 
@@ -72,7 +72,7 @@ bool release(void* address)
 
 char* host(void const* address)
 {
-    return symbol<char* (*) (uint64_t)>(driver, "sim_translate")(reinterpret_cast<uint64_t>(address));
+    return symbol<char* (*) (uint64_t, uint64_t)>(driver, "sim_translate")(reinterpret_cast<uint64_t>(address), 1);
 }
 
 // Counts, and refuses the allocation with the given number.
@@ -245,9 +245,8 @@ uint64_t bytesOf(ICudaEngine const& engine, char const* name)
 int execute(ICudaEngine& engine, Allocator& allocator, char const* inputs, char const* outputs, Options const& options)
 {
     auto const has = [&](char const* name) { return options.count(name) != 0; };
-    std::printf("engine %s layers=%d scratch=%lld weights=%lld\n", engine.getName(), engine.getNbLayers(),
-        static_cast<long long>(engine.getDeviceMemorySizeV2()),
-        static_cast<long long>(engine.getEngineStat(EngineStat::kTOTAL_WEIGHTS_SIZE)));
+    std::printf("engine %s layers=%d scratch=%lld\n", engine.getName(), engine.getNbLayers(),
+        static_cast<long long>(engine.getDeviceMemorySizeV2()));
     if (has("unsupported"))
     {
         std::printf("unsupported %d\n", engine.createSerializationConfig() == nullptr);
@@ -319,6 +318,11 @@ int execute(ICudaEngine& engine, Allocator& allocator, char const* inputs, char 
         // The allocator gave the weights first, then the persistent memory.
         host(allocator.blocks[options.at("scribble") == "weights" ? 0 : 1])[100] ^= 1;
     }
+    std::vector<char> firstLaunch;
+    if (has("capture"))
+    {
+        symbol<void (*)(int)>(driver, "fake_capture")(1);
+    }
     for (int run = 0; run < (has("twice") ? 2 : 1); ++run)
     {
         bool const enqueued = context->enqueueV3(nullptr);
@@ -337,11 +341,27 @@ int execute(ICudaEngine& engine, Allocator& allocator, char const* inputs, char 
             std::printf("untouched %d\n", host(address)[0] == 0 && host(address)[bytes - 1] == 0);
         }
     }
+    if (has("capture"))
+    {
+        // What was captured runs with every launch, on the inputs of its time.
+        symbol<void (*)(int)>(driver, "fake_capture")(0);
+        std::vector<char> const saved(host(owned[1]), host(owned[1]) + 64);
+        std::memset(host(owned[1]), 0x7F, 64);
+        symbol<void (*)()>(driver, "fake_launch_graph")();
+        symbol<int (*)(void*)>(driver, "cuStreamSynchronize")(nullptr);
+        firstLaunch.assign(host(results[0].first), host(results[0].first) + results[0].second);
+        std::memcpy(host(owned[1]), saved.data(), saved.size());
+        symbol<void (*)()>(driver, "fake_launch_graph")();
+    }
     if (has("early-destroy"))
     {
         context.reset();
     }
     symbol<int (*)(void*)>(driver, "cuStreamSynchronize")(nullptr);
+    if (has("capture"))
+    {
+        std::printf("changed %d\n", std::memcmp(firstLaunch.data(), host(results[0].first), firstLaunch.size()) != 0);
+    }
     std::vector<char> all;
     for (auto const& [address, bytes] : results)
     {

@@ -18,12 +18,14 @@ static struct
     uint64_t bytes;
 } blocks[BLOCKS];
 
-static struct
+static struct call
 {
     void (*function)(void*);
     void* data;
-} queue[QUEUE];
+} queue[QUEUE], graph[QUEUE];
 static int queued;
+static int captured;
+static int capturing;
 
 EXPORT int cuInit(unsigned flags)
 {
@@ -88,11 +90,11 @@ EXPORT int fake_live(void)
     return live;
 }
 
-EXPORT void* sim_translate(uint64_t address)
+EXPORT void* sim_translate(uint64_t address, uint64_t bytes)
 {
     for (int i = 0; i < BLOCKS; ++i)
     {
-        if (blocks[i].start != 0 && address >= blocks[i].start && address < blocks[i].start + blocks[i].bytes)
+        if (blocks[i].start != 0 && address >= blocks[i].start && address + bytes <= blocks[i].start + blocks[i].bytes)
         {
             return (void*) (address - OFFSET);
         }
@@ -103,9 +105,16 @@ EXPORT void* sim_translate(uint64_t address)
 EXPORT int cuLaunchHostFunc(void* stream, void (*function)(void*), void* data)
 {
     (void) stream;
-    if (queued == QUEUE)
+    if (queued == QUEUE || captured == QUEUE)
     {
         return 2;
+    }
+    if (capturing)
+    {
+        graph[captured].function = function;
+        graph[captured].data = data;
+        ++captured;
+        return 0;
     }
     queue[queued].function = function;
     queue[queued].data = data;
@@ -122,4 +131,25 @@ EXPORT int cuStreamSynchronize(void* stream)
     }
     queued = 0;
     return 0;
+}
+
+EXPORT int cuStreamIsCapturing(void* stream, int* status)
+{
+    (void) stream;
+    *status = capturing;
+    return 0;
+}
+
+EXPORT void fake_capture(int on)
+{
+    capturing = on;
+}
+
+// Puts what was captured on the stream, as often as it is called.
+EXPORT void fake_launch_graph(void)
+{
+    for (int i = 0; i < captured; ++i)
+    {
+        queue[queued++] = graph[i];
+    }
 }

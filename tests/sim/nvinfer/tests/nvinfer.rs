@@ -4,11 +4,13 @@
 //! Each scenario is a process of its own (`client.cpp`) beside a driver that is just large enough
 //! (`fake_cuda.c`). What must come out is what the CPU runtime computes when it is called directly.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
+
 use masklet_sim_nvinfer::graph::{ElementType, Graph};
+use masklet_sim_nvinfer::support;
 use rten::{ModelOptions, Value, ValueOrView};
 use rten_onnx::onnx::{self, AttributeProto, ModelProto};
 use rten_tensor::AsView;
-use std::env::consts::DLL_SUFFIX;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -40,12 +42,9 @@ fn stage() -> Option<&'static Path> {
 fn make_stage(headers: &Path) -> tempfile::TempDir {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
-    let library = std::env::current_exe()
-        .unwrap()
-        .with_file_name(format!("libmasklet_sim_nvinfer{DLL_SUFFIX}"));
-    assert!(library.is_file(), "{} is missing", library.display());
-    for name in ["libnvinfer.so.10", "libnvonnxparser.so.10"] {
-        std::os::unix::fs::symlink(&library, folder.path().join(name)).unwrap();
+    let libraries = support::library_folder().unwrap().unwrap();
+    for name in support::NAMES {
+        std::os::unix::fs::symlink(libraries.join(name), folder.path().join(name)).unwrap();
     }
     let compile = |command: &mut Command| {
         let output = command.output().unwrap();
@@ -302,6 +301,17 @@ fn contexts_can_manage_their_memory_and_take_it_from_the_driver() {
 }
 
 #[test]
+fn a_captured_run_happens_at_every_launch() {
+    let Some(case) = Case::built("memory_encoder") else {
+        return;
+    };
+    let ran = case.run(&["--capture"]);
+    ran.ends(0).says("enqueue 1").says("leaked 0 0");
+    ran.lacks("logE").lacks("untouched 0").says("changed 1");
+    case.expect_outputs();
+}
+
+#[test]
 fn a_refused_allocation_is_an_error_and_leaks_nothing() {
     let Some(case) = Case::built("memory_encoder") else {
         return;
@@ -521,7 +531,7 @@ fn there_is_no_runtime_without_a_simulated_device() {
         .says("noRuntime")
         .says("CUDA initialization failure with error: 999");
     let bare = tempfile::tempdir().unwrap();
-    for name in ["client", "libnvinfer.so.10", "libnvonnxparser.so.10"] {
+    for name in [&["client"], &support::NAMES[..]].concat() {
         std::os::unix::fs::symlink(case.stage.join(name), bare.path().join(name)).unwrap();
     }
     let plan = case.path("plan");
