@@ -50,6 +50,7 @@ check: setup ## formatting, clippy and rustdoc, with and without OpenCV
 	sh -n tools/opencv-env
 
 rust-test: setup
+	tools/setup --nvrtc
 	$(CARGO) test --workspace
 	$(CARGO) test --workspace --no-default-features
 

@@ -1,5 +1,7 @@
 //! The device layer on the simulated driver: fallbacks, sentences, counts, order of work.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use masklet_engines::cuda::kernels::{Frame, MaskBits, Normalization, ResizeTables, Vision};
 use masklet_engines::cuda::{
     BlockStrategy, CaptureError, CudaError, Device, DeviceBlock, Event, GraphExec, PinnedBlock,
