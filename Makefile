@@ -50,7 +50,7 @@ check: setup ## formatting, clippy and rustdoc, with and without OpenCV
 	sh -n tools/opencv-env
 
 rust-test: setup
-	tools/setup --tensorrt-test-libs
+	tools/setup --tensorrt-test-libs --nvrtc
 	$(CARGO) test --workspace
 	$(CARGO) test --workspace --no-default-features
 
