@@ -35,6 +35,7 @@ fn manifest() -> RunManifest {
             precision: "fp32".to_owned(),
             weights: WeightsRecord::RandomInit { seed: 7 },
         }],
+        backend: None,
         environment: Environment::read(&SystemRoot::real()),
     }
 }

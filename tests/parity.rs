@@ -10,7 +10,7 @@ use masklet::mask::Mask;
 use masklet::prompts::Prompt;
 use masklet::track::layout::Demand;
 use masklet::track::{ModelPrompt, ObjectMask, ObjectTask, TrackerLayout, Upsampler, VideoTracker};
-use masklet_engines::backend::{self, Backend, BackendKind, FrameLimits};
+use masklet_engines::backend::{self, Backend, BackendKind, BackendOptions, FrameLimits};
 use masklet_engines::bundle::{Bundle, Component};
 use masklet_engines::memory::{Arena, PlanRow, Region, RegionKind, Slab};
 use masklet_engines::tensor::DType;
@@ -107,7 +107,7 @@ fn input(
 #[test]
 fn every_component_gives_what_the_reference_gives_on_the_same_inputs() {
     let bundle = Bundle::embedded().unwrap();
-    let backend = backend::open(BackendKind::Cpu, &bundle, 2).unwrap();
+    let backend = cpu(&bundle);
     let cases = json("components.json");
     let mut failures = Vec::new();
     let mut components = BTreeSet::new();
@@ -253,6 +253,14 @@ fn compare(a: &Mask, b: &Mask) -> (f64, usize) {
     (iou, any - both)
 }
 
+fn cpu(bundle: &Bundle) -> Box<dyn Backend> {
+    let options = BackendOptions {
+        threads: 2,
+        ..BackendOptions::default()
+    };
+    backend::open(BackendKind::Cpu, bundle, &options).unwrap()
+}
+
 /// Tracks the golden clip; gives (object, frame) -> (logits, score).
 fn track(
     bundle: &Bundle,
@@ -355,7 +363,7 @@ fn golden_frames(bundle: &Bundle, clip: &Value) -> Vec<Vec<f32>> {
 #[test]
 fn the_clip_gives_the_masks_of_the_reference_session_for_every_prompt_kind() {
     let bundle = Bundle::embedded().unwrap();
-    let backend = backend::open(BackendKind::Cpu, &bundle, 2).unwrap();
+    let backend = cpu(&bundle);
     let clip = json("clip.json");
     let frames = golden_frames(&bundle, &clip);
     let (height, width) = (
@@ -404,7 +412,7 @@ fn the_clip_gives_the_masks_of_the_reference_session_for_every_prompt_kind() {
 #[test]
 fn objects_tracked_together_and_alone_give_the_same_masks() {
     let bundle = Bundle::embedded().unwrap();
-    let backend = backend::open(BackendKind::Cpu, &bundle, 2).unwrap();
+    let backend = cpu(&bundle);
     let clip = json("clip.json");
     let frames = golden_frames(&bundle, &clip);
     let runs = &clip["runs"];

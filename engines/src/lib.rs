@@ -3,8 +3,8 @@
 //! In scope: reading a [`bundle`] and proving that its manifest and its graphs agree; one
 //! [`backend`] trait with a folder per backend; [`memory`]: one slab, regions as scopes, and a plan
 //! that is known before anything is allocated; [`cuda`]: the device behind a slab; [`tensorrt`]: the
-//! binding; [`engine`]: engines built, cached and found. Out of scope: videos, prompts, scores, the
-//! tracker's own logic, printing.
+//! binding and, in [`tensorrt_backend`], what runs components with it; [`engine`]: engines built,
+//! cached and found. Out of scope: videos, prompts, scores, the tracker's own logic, printing.
 //!
 //! Feature `cpu` (on by default): the CPU runtime. The build script of `masklet` does without it.
 
@@ -17,3 +17,4 @@ pub mod engine;
 pub mod memory;
 pub mod tensor;
 pub mod tensorrt;
+pub mod tensorrt_backend;

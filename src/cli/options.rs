@@ -2,10 +2,14 @@
 //!
 //! Upstream's own spellings (`--split_dir`, `--autocast_dtype bfloat16`) work as hidden aliases.
 
+use super::engines::EnginesDir;
 use clap::{Args, ValueEnum};
 use masklet::dataset::{Split, SplitOptions};
 use masklet::error::{Classified, ErrorClass};
 use masklet::prompts::{ModelTag, PromptKind};
+use masklet_engines::backend::{
+    self, Availability, BackendError, BackendKind, BackendOptions, FrameLimits, GraphMode,
+};
 use masklet_engines::bundle::{Bundle, BundleError, BundleStore, Precision, Wanted};
 use std::path::PathBuf;
 
@@ -94,10 +98,24 @@ impl From<PrecisionArg> for Precision {
 /// What runs the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BackendArg {
-    /// The best that this machine has.
+    /// TensorRT where a device and engines are there, else the CPU.
     Auto,
+    /// TensorRT on a CUDA device, with engines made by `masklet build`.
+    #[value(name = "tensorrt")]
+    TensorRt,
     /// The CPU.
     Cpu,
+}
+
+/// Whether components run from captured CUDA graphs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphArg {
+    /// Where capturing works.
+    Auto,
+    /// Always; a component that cannot be captured is an error.
+    On,
+    /// Never.
+    Off,
 }
 
 /// Which models.
@@ -184,6 +202,15 @@ pub struct ResourceArgs {
     /// What runs the model.
     #[arg(long, value_enum, default_value_t = BackendArg::Auto)]
     pub backend: BackendArg,
+    /// Where engines are.
+    #[command(flatten)]
+    pub engines: EnginesDir,
+    /// Ordinal of the CUDA device.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub device: usize,
+    /// Run components from captured CUDA graphs.
+    #[arg(long, value_enum, default_value_t = GraphArg::Auto, value_name = "WHEN")]
+    pub cuda_graph: GraphArg,
     /// Threads of the CPU backend; 0 for one per core.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub threads: usize,
@@ -196,6 +223,54 @@ pub struct ResourceArgs {
 }
 
 impl ResourceArgs {
+    /// What a backend is opened with.
+    pub fn backend_options(&self) -> BackendOptions {
+        BackendOptions {
+            threads: self.threads(),
+            engines: self.engines.engines.clone(),
+            device: self.device,
+            graphs: match self.cuda_graph {
+                GraphArg::Auto => GraphMode::Auto,
+                GraphArg::On => GraphMode::On,
+                GraphArg::Off => GraphMode::Off,
+            },
+        }
+    }
+
+    /// The backend for these models, with what `auto` passed over and why.
+    ///
+    /// # Errors
+    /// When the backend that was asked for is not there.
+    pub fn choose(&self, models: &[ModelRun]) -> anyhow::Result<(BackendKind, Option<String>)> {
+        match self.backend {
+            BackendArg::Cpu => Ok((BackendKind::Cpu, None)),
+            BackendArg::TensorRt => match backend::availability(BackendKind::TensorRt) {
+                Availability::Available => Ok((BackendKind::TensorRt, None)),
+                Availability::Unavailable(reason) => Err(BackendError::Unavailable {
+                    kind: BackendKind::TensorRt,
+                    reason,
+                }
+                .into()),
+            },
+            BackendArg::Auto => {
+                if let Availability::Unavailable(why) = backend::availability(BackendKind::TensorRt)
+                {
+                    return Ok((BackendKind::Cpu, Some(why)));
+                }
+                let options = self.backend_options();
+                let limits = FrameLimits::default();
+                for model in models {
+                    let prepared =
+                        backend::prepare(BackendKind::TensorRt, &model.bundle, &options, limits, 1);
+                    if let Err(error) = prepared {
+                        return Ok((BackendKind::Cpu, Some(error.to_string())));
+                    }
+                }
+                Ok((BackendKind::TensorRt, None))
+            }
+        }
+    }
+
     /// Threads of the CPU backend.
     pub fn threads(&self) -> usize {
         match self.threads {

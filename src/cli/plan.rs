@@ -1,13 +1,13 @@
 //! `masklet plan`, and the plan as `run` prints it.
 
-use super::options::{ModelArgs, ResourceArgs, UsageError};
+use super::options::{BackendArg, ModelArgs, ResourceArgs, UsageError};
 use clap::Args;
 use masklet::dataset::{Split, SplitOptions};
 use masklet::pipeline::clip::frame_limits;
 use masklet::stats::bytes;
 use masklet::track::TrackerLayout;
 use masklet::track::layout::Demand;
-use masklet_engines::backend::{FrameLimits, FrameSize, Needs};
+use masklet_engines::backend::{self, Availability, BackendKind, FrameLimits, FrameSize, Needs};
 use masklet_engines::memory::{Plan, PlanRow};
 use std::path::PathBuf;
 
@@ -82,8 +82,25 @@ pub fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
     };
     let mut all = Vec::new();
     for run in args.models.open()? {
-        // The CPU backend has no rows of its own; others need their engines for an exact plan.
-        let plan = TrackerLayout::new(run.bundle.manifest(), demand).plan(Needs::default());
+        // The CPU backend has no rows of its own; TensorRT's are what its engines take, which the
+        // engines folder remembers, so that no device is needed to plan for one.
+        let needs = match args.resources.backend {
+            BackendArg::TensorRt => {
+                let options = args.resources.backend_options();
+                let (frames, objects) = (demand.frames, demand.objects);
+                match backend::availability(BackendKind::TensorRt) {
+                    Availability::Available => {
+                        let kind = BackendKind::TensorRt;
+                        backend::prepare(kind, &run.bundle, &options, frames, objects)?.0
+                    }
+                    Availability::Unavailable(_) => {
+                        backend::recorded_needs(&run.bundle, &options, frames, objects)?
+                    }
+                }
+            }
+            BackendArg::Auto | BackendArg::Cpu => Needs::default(),
+        };
+        let plan = TrackerLayout::new(run.bundle.manifest(), demand).plan(needs);
         if args.json {
             all.push(serde_json::json!({
                 "model": run.bundle.manifest().name,

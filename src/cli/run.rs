@@ -1,6 +1,6 @@
 //! `masklet run`: from options to a run folder and a table.
 
-use super::options::{BackendArg, DataArgs, ModelArgs, ModelRun, ResourceArgs, UsageError};
+use super::options::{DataArgs, ModelArgs, ModelRun, ResourceArgs, UsageError};
 use super::plan::{most_objects, render};
 use super::print;
 use crate::exit::INTERRUPTED;
@@ -18,8 +18,9 @@ use masklet::results::{
 use masklet::telemetry::{Environment, SystemMemory, SystemRoot};
 use masklet::track::layout::Demand;
 use masklet::track::{ModelPrompt, TrackerLayout};
-use masklet_engines::backend::{self, BackendKind, Needs};
+use masklet_engines::backend::{self, BackendInfo, BackendKind};
 use masklet_engines::bundle::{Bundle, WeightSource};
+use masklet_engines::memory::Plan;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,7 +99,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
     }
     let split = args.data.open()?;
     let models = args.models.open()?;
-    let kind = choose_backend(args.resources.backend);
+    let (kind, passed_over) = args.resources.choose(&models)?;
     let demand = Demand {
         objects: match args.objects {
             ObjectMode::Lockstep => most_objects(&split),
@@ -117,10 +118,22 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
         (_, true) => OpenMode::Force,
         _ => OpenMode::New,
     };
+    let mut plans = Vec::new();
+    let mut device = None;
     for model in &models {
-        check_plan(&args, model, demand)?;
+        let (needs, info) = backend::prepare(
+            kind,
+            &model.bundle,
+            &args.resources.backend_options(),
+            demand.frames,
+            demand.objects,
+        )?;
+        let plan = TrackerLayout::new(model.bundle.manifest(), demand).plan(needs);
+        check_plan(&args, &plan)?;
+        plans.push(plan);
+        device = Some(info);
     }
-    let manifest = manifest(&args, &models, kind);
+    let manifest = manifest(&args, &models, kind, device);
     let Opened {
         mut folder,
         finished,
@@ -135,7 +148,10 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    announce(&progress, &args, &models, demand, &split);
+    if let Some(why) = passed_over {
+        tracing::debug!("running on the CPU: {why}");
+    }
+    announce(&progress, &args, &models, &plans, demand, &split);
     if !finished.is_empty() {
         progress.println(&format!(
             "resuming: {} objects are finished already",
@@ -193,16 +209,6 @@ fn is_interruption(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(PipelineError::Interrupted))
 }
 
-fn choose_backend(arg: BackendArg) -> BackendKind {
-    match arg {
-        BackendArg::Cpu => BackendKind::Cpu,
-        BackendArg::Auto => BackendKind::ALL
-            .into_iter()
-            .find(|&kind| backend::availability(kind) == backend::Availability::Available)
-            .unwrap_or(BackendKind::Cpu),
-    }
-}
-
 /// The run folder's parent and its own name.
 fn parent_and_name(path: &Path) -> anyhow::Result<(&Path, String)> {
     let name = path.file_name().ok_or_else(|| {
@@ -237,8 +243,7 @@ fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn check_plan(args: &RunArgs, model: &ModelRun, demand: Demand) -> anyhow::Result<()> {
-    let plan = TrackerLayout::new(model.bundle.manifest(), demand).plan(Needs::default());
+fn check_plan(args: &RunArgs, plan: &Plan) -> anyhow::Result<()> {
     if let Some(budget) = args.resources.memory_budget {
         plan.check(budget, "--memory-budget")?;
     }
@@ -256,10 +261,11 @@ fn announce(
     progress: &Progress,
     args: &RunArgs,
     models: &[ModelRun],
+    plans: &[Plan],
     demand: Demand,
     split: &Split,
 ) {
-    for model in models {
+    for (model, plan) in models.iter().zip(plans) {
         let manifest = model.bundle.manifest();
         let tags: Vec<&str> = model.tags.iter().map(|(tag, _)| tag.as_str()).collect();
         progress.println(&format!(
@@ -267,8 +273,7 @@ fn announce(
             tags.join(", "),
             manifest.weights.describe()
         ));
-        let plan = TrackerLayout::new(manifest, demand).plan(Needs::default());
-        progress.println(&render(&manifest.name, &plan, demand));
+        progress.println(&render(&manifest.name, plan, demand));
     }
     let objects: usize = split.videos.iter().map(|video| video.objects.len()).sum();
     progress.println(&format!(
@@ -304,7 +309,7 @@ fn run_model(
         return Ok(());
     };
     let started = Instant::now();
-    let backend = backend::open(kind, &model.bundle, args.resources.threads())?;
+    let backend = backend::open(kind, &model.bundle, &args.resources.backend_options())?;
     let loaded = started.elapsed();
     let settings = Settings {
         objects: args.objects,
@@ -415,7 +420,12 @@ fn warm_up_prompt(bundle: &Bundle, kind: PromptKind) -> ModelPrompt {
 }
 
 /// What goes into `run.json`: options that decide the outcome apart from those that do not.
-fn manifest(args: &RunArgs, models: &[ModelRun], kind: BackendKind) -> RunManifest {
+fn manifest(
+    args: &RunArgs,
+    models: &[ModelRun],
+    kind: BackendKind,
+    backend: Option<BackendInfo>,
+) -> RunManifest {
     let path = |path: &Path| {
         let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         Value::from(full.display().to_string())
@@ -439,6 +449,10 @@ fn manifest(args: &RunArgs, models: &[ModelRun], kind: BackendKind) -> RunManife
             ),
         ),
         ("backend", json!(kind)),
+        (
+            "cuda-graph",
+            json!(format!("{:?}", args.resources.cuda_graph).to_lowercase()),
+        ),
         ("objects", json!(args.objects)),
         ("max-clip-frames", json!(args.max_clip_frames)),
         ("fill-holes", json!(args.fill_holes)),
@@ -454,6 +468,8 @@ fn manifest(args: &RunArgs, models: &[ModelRun], kind: BackendKind) -> RunManife
     let free_options: Options = [
         ("exports", json!(args.models.exports)),
         ("out-dir", json!(args.out_dir)),
+        ("engines", json!(args.resources.engines.engines)),
+        ("device", json!(args.resources.device)),
         ("memory-budget", json!(args.resources.memory_budget)),
         ("quiet", json!(args.quiet)),
         ("resume", json!(args.resume)),
@@ -466,6 +482,7 @@ fn manifest(args: &RunArgs, models: &[ModelRun], kind: BackendKind) -> RunManife
         options,
         free_options,
         bundles: models.iter().map(|m| record(&m.bundle)).collect(),
+        backend,
         environment: Environment::read(&SystemRoot::real()),
     }
 }

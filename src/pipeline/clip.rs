@@ -83,6 +83,11 @@ pub fn run_clip(
     } else {
         track_clip(session, &mut memory, video, &mut only, tasks, tag, progress)
     };
+    if outcome.is_err() {
+        // Work that a failed clip left queued must not meet the next clip's frames. What it says is
+        // the failure again.
+        let _ = session.backend.synchronize();
+    }
     let mut arena_now = arena_marks(&memory.arena, arena_before);
     session.give_back(memory);
     arena_now.outside_allocations = session.allocations_since_warm_up();

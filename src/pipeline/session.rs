@@ -100,8 +100,8 @@ impl Session {
         let layout = TrackerLayout::new(bundle.manifest(), demand);
         let plan = layout.plan(backend.needs(demand.frames, demand.objects));
         let mut arena = Arena::new(backend.slab(plan.bytes())?);
-        let staging = backend.staging_slab(plan.staging_bytes())?.map(Arena::new);
-        backend.settle(&mut arena)?;
+        let mut staging = backend.staging_slab(plan.staging_bytes())?.map(Arena::new);
+        backend.settle(&mut arena, staging.as_mut())?;
         let sampler = MemorySampler::start(SystemRoot::real(), 10).map_err(|source| {
             PipelineError::CreateFolder {
                 path: "the memory sampler's thread".to_owned(),

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::timing::{TimedRegion, timed_region};
 use crate::telemetry::Environment;
+use masklet_engines::backend::BackendInfo;
 
 /// Options by their long name without dashes, such as `imgsz`.
 pub type Options = BTreeMap<String, Value>;
@@ -21,6 +22,8 @@ pub struct RunManifest {
     pub free_options: Options,
     /// Models of the run.
     pub bundles: Vec<BundleRecord>,
+    /// What runs the models, and whether it is a stand-in for tests; `None` where nothing did.
+    pub backend: Option<BackendInfo>,
     /// Machine, system and program.
     pub environment: Environment,
 }
@@ -89,6 +92,7 @@ pub(super) struct RunFile<'a> {
     pub options: &'a Options,
     pub free_options: &'a Options,
     pub bundles: &'a [BundleRecord],
+    pub backend: Option<&'a BackendInfo>,
     pub environment: &'a Environment,
     pub timed_region: Vec<TimedRegion>,
     pub rows: usize,
@@ -130,6 +134,7 @@ impl RunManifest {
             options: &self.options,
             free_options: &self.free_options,
             bundles: &self.bundles,
+            backend: self.backend.as_ref(),
             environment: &self.environment,
             timed_region: timed_region(),
             rows,

@@ -91,6 +91,7 @@ pub fn manifest() -> RunManifest {
             precision: "fp32".to_owned(),
             weights: WeightsRecord::RandomInit { seed: 7 },
         }],
+        backend: None,
         environment: Environment::read(&SystemRoot::real()),
     }
 }

@@ -109,10 +109,12 @@ impl TrackerLayout {
     pub fn plan(&self, needs: Needs) -> Plan {
         let batches = self.batches(self.demand.objects);
         let ring = self.ring_slot.clone().times(self.demand.ring_frames);
-        let (mut staging, mut video) = match needs.staged {
-            true => (vec![ring], Vec::new()),
-            false => (Vec::new(), vec![ring]),
-        };
+        let mut staging = needs.staging_kept;
+        let mut video = Vec::new();
+        match needs.staged {
+            true => staging.push(ring),
+            false => video.push(ring),
+        }
         staging.extend(needs.staging);
         video.extend(self.features.iter().cloned());
         video.extend(needs.video);

@@ -11,24 +11,29 @@ use crate::cpu::{CpuBackend, CpuOptions};
 use crate::memory::{
     AccessError, Arena, ArenaError, PlanRow, Slab, SlabError, Tensor, TensorMut, TensorRef,
 };
+use crate::tensorrt_backend::TensorRtBackend;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The backends this library has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendKind {
+    /// TensorRT on a CUDA device.
+    TensorRt,
     /// The CPU runtime: the embedded default and the fp32 reference.
     Cpu,
 }
 
 impl BackendKind {
     /// All kinds, the one that `auto` tries first coming first.
-    pub const ALL: [Self; 1] = [Self::Cpu];
+    pub const ALL: [Self; 2] = [Self::TensorRt, Self::Cpu];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
+            Self::TensorRt => "tensorrt",
             Self::Cpu => "cpu",
         }
     }
@@ -52,6 +57,10 @@ pub enum Availability {
 /// Whether `kind` can run on this machine.
 pub fn availability(kind: BackendKind) -> Availability {
     match kind {
+        BackendKind::TensorRt => match crate::tensorrt_backend::availability() {
+            Ok(()) => Availability::Available,
+            Err(error) => Availability::Unavailable(error.to_string()),
+        },
         BackendKind::Cpu if cfg!(feature = "cpu") => Availability::Available,
         BackendKind::Cpu => Availability::Unavailable(
             "this program was built without the CPU runtime (feature `cpu`)".to_owned(),
@@ -149,6 +158,8 @@ pub struct Needs {
     /// In the video region: a frame's bytes, resize tables, mask bits. [`DeviceFrames`] works on
     /// them, in this order.
     pub video: Vec<PlanRow>,
+    /// Kept in staging memory for the whole run: what small uploads and read-backs pass through.
+    pub staging_kept: Vec<PlanRow>,
     /// In staging memory, after the ring of decoded frames: masks on their way down.
     pub staging: Vec<PlanRow>,
     /// Whether the ring of decoded frames stands in staging memory, since the slab is the device's.
@@ -257,6 +268,62 @@ pub enum BackendError {
         /// What the runtime said.
         message: String,
     },
+    /// The CUDA driver refused.
+    #[error(transparent)]
+    Cuda(#[from] crate::cuda::CudaError),
+    /// TensorRT refused.
+    #[error(transparent)]
+    TensorRt(#[from] crate::tensorrt::TensorRtError),
+    /// An engine is missing or damaged.
+    #[error(transparent)]
+    Engine(#[from] crate::engine::EngineError),
+    /// The backend that was asked for cannot run on this machine.
+    #[error("the {kind} backend cannot run here: {reason}")]
+    Unavailable {
+        /// The backend.
+        kind: BackendKind,
+        /// What is missing.
+        reason: String,
+    },
+    /// Nobody knows yet what an engine takes.
+    #[error(
+        "no engine of '{component}' in {place} has been loaded on its device yet, so nobody knows \
+         what it takes there; build engines with `masklet build` and run `masklet plan` on the \
+         device once"
+    )]
+    NotMeasured {
+        /// The component.
+        component: &'static str,
+        /// The engines folder.
+        place: String,
+    },
+    /// An engine has other inputs or outputs than its component.
+    #[error(
+        "the engine of '{component}' has no tensor '{tensor}' of {dtype} {shape:?}; it was built of \
+         another export: rebuild it with `masklet build --force`"
+    )]
+    EngineTensor {
+        /// The component.
+        component: &'static str,
+        /// The tensor that the contract asks for.
+        tensor: String,
+        /// Its element type.
+        dtype: crate::tensor::DType,
+        /// Its extents.
+        shape: Vec<usize>,
+    },
+    /// The video is larger than the plan allowed for.
+    #[error(
+        "{what} needs {needed} bytes, the plan has {planned}: the frame is larger than planned"
+    )]
+    FrameTooLarge {
+        /// What does not fit.
+        what: &'static str,
+        /// Bytes it needs.
+        needed: usize,
+        /// Bytes planned.
+        planned: usize,
+    },
     /// A stamp that this backend did not make, or no longer has.
     #[error("a time stamp is not (or no longer) one of the {kind} backend")]
     ForeignStamp {
@@ -305,12 +372,13 @@ pub trait Backend {
     /// What the backend needs of memory for frames of these sizes and this many objects at once.
     fn needs(&self, frames: FrameLimits, objects: usize) -> Needs;
 
-    /// Takes what the backend keeps from the arena and loads the components into it. Called once,
-    /// before anything runs; the arena must outlive every later call.
+    /// Takes what the backend keeps from the arena, and from the staging memory where there is one,
+    /// and loads the components into it. Called once, before anything runs; both must outlive every
+    /// later call.
     ///
     /// # Errors
     /// When the arena is too small or a component does not load.
-    fn settle(&self, arena: &mut Arena) -> Result<(), BackendError>;
+    fn settle(&self, arena: &mut Arena, staging: Option<&mut Arena>) -> Result<(), BackendError>;
 
     /// Whether tensors should stand at the same addresses in every video, so that captured graphs
     /// can be replayed.
@@ -391,22 +459,87 @@ pub trait Backend {
     fn zero(&self, to: TensorMut<'_>) -> Result<(), BackendError>;
 }
 
+/// Whether components run from captured CUDA graphs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GraphMode {
+    /// Where capturing works, quietly without where it does not.
+    #[default]
+    Auto,
+    /// Always; a component that cannot be captured is an error.
+    On,
+    /// Never.
+    Off,
+}
+
+/// How a backend runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackendOptions {
+    /// Worker threads of a CPU runtime; at least 1.
+    pub threads: usize,
+    /// Where engines are; `None` for the usual places.
+    pub engines: Option<PathBuf>,
+    /// Ordinal of the CUDA device.
+    pub device: usize,
+    /// Captured graphs.
+    pub graphs: GraphMode,
+}
+
 /// Opens a backend for a bundle.
 ///
 /// # Errors
-/// When a component does not load.
+/// When a component does not load, or there is no engine of it for this device.
 pub fn open(
     kind: BackendKind,
     bundle: &Bundle,
-    threads: usize,
+    options: &BackendOptions,
 ) -> Result<Box<dyn Backend>, BackendError> {
     match kind {
+        BackendKind::TensorRt => Ok(Box::new(TensorRtBackend::open(bundle, options)?)),
         #[cfg(feature = "cpu")]
-        BackendKind::Cpu => Ok(Box::new(CpuBackend::open(bundle, &CpuOptions { threads })?)),
-        #[cfg(not(feature = "cpu"))]
         BackendKind::Cpu => {
-            let _ = (bundle, threads);
-            Err(BackendError::NotBuiltIn { kind })
+            let threads = options.threads;
+            Ok(Box::new(CpuBackend::open(bundle, &CpuOptions { threads })?))
         }
+        #[cfg(not(feature = "cpu"))]
+        BackendKind::Cpu => Err(BackendError::NotBuiltIn { kind }),
     }
+}
+
+/// What a run with a backend will need, and what the backend says about itself, before the run
+/// takes any memory for it. On a device this may load engines once, to measure them.
+///
+/// # Errors
+/// As for [`open`].
+pub fn prepare(
+    kind: BackendKind,
+    bundle: &Bundle,
+    options: &BackendOptions,
+    frames: FrameLimits,
+    objects: usize,
+) -> Result<(Needs, BackendInfo), BackendError> {
+    match kind {
+        BackendKind::TensorRt => {
+            let backend = TensorRtBackend::open(bundle, options)?;
+            Ok((backend.needs(frames, objects), backend.info()))
+        }
+        #[cfg(feature = "cpu")]
+        BackendKind::Cpu => Ok((Needs::default(), crate::cpu::info(options.threads))),
+        #[cfg(not(feature = "cpu"))]
+        BackendKind::Cpu => Err(BackendError::NotBuiltIn { kind }),
+    }
+}
+
+/// What a run on the TensorRT backend will need, as far as the engines folder knows it: for a
+/// machine without the device. Engines must have been loaded on some device once.
+///
+/// # Errors
+/// When an engine is missing, or none has been measured.
+pub fn recorded_needs(
+    bundle: &Bundle,
+    options: &BackendOptions,
+    frames: FrameLimits,
+    objects: usize,
+) -> Result<Needs, BackendError> {
+    crate::tensorrt_backend::recorded_needs(bundle, options, frames, objects)
 }

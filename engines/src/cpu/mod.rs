@@ -180,19 +180,23 @@ fn store(component: Component, value: &Value, to: &mut TensorMut<'_>) -> Result<
     Ok(())
 }
 
+/// What this backend says about itself.
+pub(crate) fn info(threads: usize) -> BackendInfo {
+    BackendInfo {
+        kind: BackendKind::Cpu,
+        runtime: "rten 0.27".to_owned(),
+        device: "CPU".to_owned(),
+        threads: Some(threads),
+        simulated: false,
+        outside_arena: "weights and the CPU runtime's scratch memory are on the process heap; the \
+                        arena holds every tensor of the tracker"
+            .to_owned(),
+    }
+}
+
 impl Backend for CpuBackend {
     fn info(&self) -> BackendInfo {
-        BackendInfo {
-            kind: BackendKind::Cpu,
-            runtime: "rten 0.27".to_owned(),
-            device: "CPU".to_owned(),
-            threads: Some(self.threads),
-            simulated: false,
-            outside_arena:
-                "weights and the CPU runtime's scratch memory are on the process heap; the \
-                            arena holds every tensor of the tracker"
-                    .to_owned(),
-        }
+        info(self.threads)
     }
 
     fn slab(&self, bytes: usize) -> Result<Slab, BackendError> {
@@ -207,7 +211,7 @@ impl Backend for CpuBackend {
         Needs::default()
     }
 
-    fn settle(&self, _arena: &mut Arena) -> Result<(), BackendError> {
+    fn settle(&self, _arena: &mut Arena, _staging: Option<&mut Arena>) -> Result<(), BackendError> {
         Ok(())
     }
 
