@@ -139,7 +139,7 @@ fn masks_are_upsampled_and_packed_as_on_the_cpu() {
             (1, 5, 33, 1),
             (4, 1, 1, 1),
         ] {
-            // Small values around zero, so that many pixels are close calls.
+            // Small values around zero: every pixel hangs on its neighbours' weights.
             let mut logits: Vec<f32> = (0..side * side * objects)
                 .map(|_| random.random_range(-1e-3..1e-3))
                 .collect();
@@ -180,6 +180,67 @@ fn masks_are_upsampled_and_packed_as_on_the_cpu() {
                         assert_eq!(got, want, "{side} to {height}x{width}: ({y}, {x})");
                     }
                 }
+            }
+        }
+    });
+}
+
+#[test]
+fn pixels_at_the_edge_of_rounding_fall_as_on_the_cpu() {
+    let name = "pixels_at_the_edge_of_rounding_fall_as_on_the_cpu";
+    simulated(name, |bench| {
+        let (side, height, width) = (64usize, 16usize, 1000usize);
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        // Pairs of neighbours with opposite signs, so that one pixel between them is zero but for
+        // rounding. Rows are alike: what columns decide, rows do not change.
+        let scale = side as f32 / width as f32;
+        let mut row = vec![0f32; side];
+        let mut sensitive = 0;
+        for pair in (0..side - 1).step_by(2) {
+            let pixel = (pair as f32 + 1.0) / scale + random.random_range(-5.0..5.0);
+            let position = scale * (pixel.round() + 0.5) - 0.5;
+            let weight = position - pair as f32;
+            let low = -random.random_range(0.5f32..2.0);
+            let high = -low * (1.0 - weight) / weight;
+            row[pair] = low;
+            row[pair + 1] = high;
+            let reference = low * (1.0 - weight) + high * weight > 0.0;
+            let other = low + (high - low) * weight > 0.0;
+            let fused = high.mul_add(weight, low * (1.0 - weight)) > 0.0;
+            sensitive += usize::from(reference != other || reference != fused);
+        }
+        assert!(
+            sensitive >= 5,
+            "only {sensitive} pixels tell one rounding from another"
+        );
+        let logits = row.repeat(side);
+        let bits = MaskBits {
+            height: height as u32,
+            width: width as u32,
+        };
+        let (up, flags) = (bench.up(&logits), bench.block(4));
+        let packed = bench.block(bits.bytes());
+        // SAFETY: three blocks of the sizes that the kernel documents.
+        unsafe {
+            bench
+                .vision
+                .postprocess(
+                    &bench.stream,
+                    1,
+                    side as u32,
+                    up.address(),
+                    bits,
+                    packed.address(),
+                    flags.address(),
+                )
+                .unwrap();
+        }
+        let words: Vec<u32> = bench.down(&packed);
+        let want = Upsampler::new(side, height, width).mask(&logits);
+        for (y, row) in words.chunks_exact(bits.words_per_row()).enumerate() {
+            for x in 0..width {
+                let got = row[x / 32] >> (x % 32) & 1 == 1;
+                assert_eq!(got, want.get(y, x), "({y}, {x})");
             }
         }
     });

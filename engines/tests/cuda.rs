@@ -7,7 +7,8 @@ use masklet_engines::cuda::{
     BlockStrategy, CaptureError, CudaError, Device, DeviceBlock, Event, GraphExec, PinnedBlock,
     PinnedKind, Stream, availability, counter,
 };
-use masklet_sim_cuda::support::{Control, Report, run};
+use masklet_sim_cuda::support::{Control, Report, command, run};
+use std::process::Command;
 use std::sync::Arc;
 
 /// Runs a test body on the simulated device; nothing may be wrong or left over afterwards.
@@ -37,6 +38,61 @@ fn a_machine_without_a_driver_says_so() {
         assert_eq!(Device::open(0).unwrap_err(), error);
         let text = error.to_string();
         assert!(text.contains("libcuda") || text.contains("CUDA"), "{text}");
+    }
+}
+
+/// Starts this program again for one test, with `setup` done to the command; true in that process.
+fn in_child(test: &str, setup: impl FnOnce(&mut Command)) -> bool {
+    if std::env::var("MASKLET_TEST_CHILD").is_ok_and(|child| child == test) {
+        return true;
+    }
+    let mut command = command(std::env::current_exe().unwrap()).unwrap();
+    command
+        .args([test, "--exact", "--nocapture"])
+        .env("MASKLET_TEST_CHILD", test);
+    setup(&mut command);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{output:?}"
+    );
+    false
+}
+
+#[test]
+fn a_library_that_is_not_the_driver_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join("libcuda.so.1");
+    let name = "a_library_that_is_not_the_driver_is_refused";
+    let in_child = in_child(name, |command| {
+        let source = folder.path().join("empty.c");
+        std::fs::write(&source, "int masklet_empty;\n").unwrap();
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .args([&library, &source])
+            .status();
+        assert!(built.unwrap().success());
+        std::os::unix::fs::symlink(&library, folder.path().join("libcuda.so")).unwrap();
+        command.env("LD_LIBRARY_PATH", folder.path());
+    });
+    if in_child {
+        let error = availability().unwrap_err();
+        assert!(matches!(error, CudaError::MissingSymbol { .. }), "{error}");
+        assert!(error.to_string().contains("too old"), "{error}");
+    }
+}
+
+#[test]
+fn a_driver_without_a_device_says_what_to_check() {
+    let name = "a_driver_without_a_device_says_what_to_check";
+    let in_child = in_child(name, |command| {
+        command.env("MASKLET_SIM_CUDA_INIT", "100");
+    });
+    if in_child {
+        let text = Device::open(0).unwrap_err().to_string();
+        assert!(text.contains("CUDA_ERROR_NO_DEVICE (100)"), "{text}");
+        assert!(text.contains("CUDA_VISIBLE_DEVICES"), "{text}");
     }
 }
 

@@ -20,4 +20,6 @@ fn main() {
         .compile("masklet_sim_kernels");
     // Loaders look for libraries by this name, among those already loaded too.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libcuda.so.1");
+    // The state and the report at exit outlive whoever opened the library, as the real one does.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
 }

@@ -11,6 +11,7 @@
 //! | `SCHEDULE` | `schedule` | `mixed` (default), `lazy` (only what is waited for), `others` (everything else first), `random` |
 //! | `POISON` | `poison` | `0`: new device memory is zero instead of 0xFF (NaN in every float format) |
 //! | `INTEGRATED`, `CAN_MAP_CHUNKS`, `COMPUTE` | – | what the device says of itself (1, 1, 87) |
+//! | `INIT` | – | what `cuInit` answers (0; 100 is "no device") |
 //! | `REPORT` | – | file that gets the report (JSON) when the process ends |
 
 use std::str::FromStr;
@@ -54,6 +55,7 @@ pub(crate) struct Config {
     pub(crate) integrated: bool,
     pub(crate) can_map_chunks: bool,
     pub(crate) compute: i32,
+    pub(crate) init: i32,
     pub(crate) report: Option<std::path::PathBuf>,
 }
 
@@ -70,6 +72,7 @@ impl Config {
             integrated: flag("INTEGRATED", true),
             can_map_chunks: flag("CAN_MAP_CHUNKS", true),
             compute: value("COMPUTE").unwrap_or(87),
+            init: value("INIT").unwrap_or(0),
             report: std::env::var_os(format!("{PREFIX}REPORT")).map(Into::into),
         };
         for key in [

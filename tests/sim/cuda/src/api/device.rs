@@ -17,6 +17,9 @@ unsafe extern "C" fn cuInit(flags: c_uint) -> c_int {
         return ERROR_INVALID_VALUE;
     }
     let mut state = state();
+    if state.config.init != SUCCESS {
+        return state.config.init;
+    }
     if !state.started {
         state.started = true;
         // SAFETY: the function lives as long as the process: the library is never closed.
