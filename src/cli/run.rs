@@ -133,6 +133,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
         plans.push(plan);
         device = Some(info);
     }
+    let running_on = device.as_ref().map(describe_backend);
     let manifest = manifest(&args, &models, kind, device);
     let Opened {
         mut folder,
@@ -150,6 +151,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
     }
     if let Some(why) = passed_over {
         tracing::debug!("running on the CPU: {why}");
+    }
+    if let Some(running_on) = running_on {
+        progress.println(&running_on);
     }
     announce(&progress, &args, &models, &plans, demand, &split);
     if !finished.is_empty() {
@@ -255,6 +259,21 @@ fn check_plan(args: &RunArgs, plan: &Plan) -> anyhow::Result<()> {
         plan.check(available, "MemAvailable of this system")?;
     }
     Ok(())
+}
+
+/// What the run runs on, in a line.
+fn describe_backend(info: &BackendInfo) -> String {
+    let threads = info
+        .threads
+        .map_or_else(String::new, |n| format!(", {n} threads"));
+    let simulated = match info.simulated {
+        true => "; SIMULATED: nothing in this run is a measurement of a GPU",
+        false => "",
+    };
+    format!(
+        "backend {}: {} on {}{threads}{simulated}",
+        info.kind, info.runtime, info.device
+    )
 }
 
 fn announce(

@@ -168,7 +168,7 @@ fn blank_row(
         lockstep_objects: together,
         image_size: side,
         precision: manifest.precision.to_string(),
-        backend: session.backend.info().kind.to_string(),
+        backend: session.backend.info().label(),
         random_init_seed: match manifest.weights.source {
             WeightSource::RandomInit => manifest.weights.seed,
             _ => None,

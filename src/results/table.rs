@@ -104,7 +104,7 @@ enum Kind {
 
 type Row = (&'static str, fn(&ModelSummary) -> String, Kind);
 
-const ROWS: [Row; 18] = [
+const ROWS: [Row; 19] = [
     ("model", |m| m.model.clone(), Kind::Head),
     ("J (official, %)", |m| official(m, |s| s.j), Kind::Plain),
     ("F (official, %)", |m| official(m, |s| s.f), Kind::Plain),
@@ -138,6 +138,7 @@ const ROWS: [Row; 18] = [
         Kind::Plain,
     ),
     ("peak RSS", |m| bytes(m.memory.peak_rss_bytes), Kind::Plain),
+    ("driver allocations", allocations, Kind::Plain),
     ("RSS slope per video", slope, Kind::Plain),
     (
         "memory over videos",
@@ -266,3 +267,11 @@ fn wrap(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests;
+
+/// Allocations of the device's driver since warm-up; there is no driver on the CPU.
+fn allocations(model: &ModelSummary) -> String {
+    match model.memory.outside_allocations {
+        Some(count) => format!("{count} after warm-up"),
+        None => "-".to_owned(),
+    }
+}

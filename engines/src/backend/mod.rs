@@ -85,6 +85,16 @@ pub struct BackendInfo {
     pub outside_arena: String,
 }
 
+impl BackendInfo {
+    /// The kind as rows and tables name it; a stand-in says that it is one.
+    pub fn label(&self) -> String {
+        match self.simulated {
+            true => format!("{} (simulated)", self.kind),
+            false => self.kind.to_string(),
+        }
+    }
+}
+
 /// A point on the backend's time line, for [`Backend::elapsed`].
 ///
 /// Work is queued on a device, so the host's clock says when it was asked for, not when it was

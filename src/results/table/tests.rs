@@ -26,6 +26,7 @@ frame p99                               62.5 ms
 measurement                  too short to judge
 peak arena                             48.0 MiB
 peak RSS                              120.0 MiB
+driver allocations              0 after warm-up
 RSS slope per video                           -
 memory over videos               too few videos
 frames (warm-up left out)                18 (2)

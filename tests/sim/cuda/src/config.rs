@@ -9,6 +9,7 @@
 //! | `FAIL_KIND` | `fail_kind` | counts and fails calls of that kind only: device, pinned, chunk, reserve, stream, event, graph, module |
 //! | `SEED` | `seed` | seed of the order in which streams run |
 //! | `SCHEDULE` | `schedule` | `mixed` (default), `lazy` (only what is waited for), `others` (everything else first), `random` |
+//! | `WAITS` | `waits` | `0`: a stream does not wait for events, as if the program had forgotten to say so |
 //! | `POISON` | `poison` | `0`: new device memory is zero instead of 0xFF (NaN in every float format) |
 //! | `INTEGRATED`, `CAN_MAP_CHUNKS`, `COMPUTE` | – | what the device says of itself (1, 1, 87) |
 //! | `INIT` | – | what `cuInit` answers (0; 100 is "no device") |
@@ -52,6 +53,7 @@ pub(crate) struct Config {
     pub(crate) seed: u64,
     pub(crate) schedule: Schedule,
     pub(crate) poison: bool,
+    pub(crate) waits: bool,
     pub(crate) integrated: bool,
     pub(crate) can_map_chunks: bool,
     pub(crate) compute: i32,
@@ -69,6 +71,7 @@ impl Config {
             seed: 0,
             schedule: Schedule::Mixed,
             poison: true,
+            waits: true,
             integrated: flag("INTEGRATED", true),
             can_map_chunks: flag("CAN_MAP_CHUNKS", true),
             compute: value("COMPUTE").unwrap_or(87),
@@ -84,6 +87,7 @@ impl Config {
             "seed",
             "schedule",
             "poison",
+            "waits",
         ] {
             let variable = format!("{PREFIX}{}", key.to_uppercase());
             if let Ok(text) = std::env::var(&variable)
@@ -121,6 +125,10 @@ impl Config {
                 self.failure.from_then_on = from_then_on;
                 self.failure.countdown = number.parse::<u64>().ok().filter(|n| *n > 0);
                 text.is_empty() || self.failure.countdown.is_some()
+            }
+            "waits" => {
+                self.waits = text != "0";
+                matches!(text, "0" | "1")
             }
             "schedule" => {
                 self.schedule = match text {

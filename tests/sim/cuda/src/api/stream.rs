@@ -165,7 +165,7 @@ unsafe extern "C" fn cuStreamWaitEvent(stream: usize, event: usize, _flags: c_ui
             // A second stream would join the recording, which is not simulated.
             (None, Some(_)) => Err(ERROR_NOT_SUPPORTED),
             (None, None) => {
-                if let Some(ticket) = recorded {
+                if let Some(ticket) = recorded.filter(|_| state.config.waits) {
                     state.wait(id, ticket);
                 }
                 Ok(())

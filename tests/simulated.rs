@@ -1,0 +1,376 @@
+//! The whole TensorRT path, from `masklet build` to masks, on the simulated device: stand-ins for
+//! the CUDA driver and for TensorRT over host memory, whose streams run late and in shuffled order.
+//!
+//! The masks must be the CPU backend's to the bit (both compute with the same CPU runtime and the
+//! kernels around it are exact), nothing may be allocated after warm-up, nothing may be left, and
+//! every refused allocation must end in a sentence. Nothing here is a measurement.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use masklet_sim_cuda::support::Report;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::{Ran, masklet, synthetic, tree};
+
+/// The folders with the two stand-ins; `None` (and a line) without TensorRT's headers.
+fn stand_ins() -> Option<std::ffi::OsString> {
+    let cuda = masklet_sim_cuda::support::library_folder().unwrap();
+    let Some(nvinfer) = masklet_sim_nvinfer::support::library_folder().unwrap() else {
+        println!("skipped: no TensorRT headers (tools/setup)");
+        return None;
+    };
+    Some(std::env::join_paths([cuda, nvinfer]).unwrap())
+}
+
+/// A split and engines for it.
+struct Bench {
+    libraries: std::ffi::OsString,
+    split: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(synth: &[&str]) -> Option<Self> {
+        let bench = Self {
+            libraries: stand_ins()?,
+            split: synthetic(synth),
+        };
+        let engines = bench.engines();
+        let ran = bench.simulated(&["build", "--engines", &engines], &[]).0;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        Some(bench)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.split.path().join(name)
+    }
+
+    fn engines(&self) -> String {
+        self.path("engines").display().to_string()
+    }
+
+    /// Runs the program on the simulated device; what it printed, and what it did to the device.
+    fn simulated(&self, args: &[&str], settings: &[(&str, &str)]) -> (Ran, Option<Report>) {
+        let report = self.path("report.json");
+        let _ = fs::remove_file(&report);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_masklet"));
+        command
+            .args(args)
+            .env("NO_COLOR", "1")
+            .env("LD_LIBRARY_PATH", &self.libraries)
+            .env("MASKLET_SIM_CUDA_REPORT", &report)
+            .env_remove("MASKLET_TENSORRT_LIB")
+            .env_remove("MASKLET_EXPORTS");
+        for (name, value) in settings {
+            command.env(format!("MASKLET_SIM_CUDA_{name}"), value);
+        }
+        let output = command.output().unwrap();
+        let ran = Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        let report = fs::read(&report)
+            .ok()
+            .map(|text| serde_json::from_slice(&text).unwrap());
+        (ran, report)
+    }
+
+    fn run(&self, out: &str, more: &[&str], settings: &[(&str, &str)]) -> (Ran, Report) {
+        let (split, out, engines) = (
+            self.split.path().display().to_string(),
+            self.path(out).display().to_string(),
+            self.engines(),
+        );
+        let mut args = vec!["run", "--split-dir", &split, "--out-dir", &out];
+        args.extend(["--engines", &engines, "--backend", "tensorrt"]);
+        args.extend(["--save-masks", "all", "--force"]);
+        args.extend(more);
+        let (ran, report) = self.simulated(&args, settings);
+        (ran, report.expect("the stand-in leaves a report"))
+    }
+
+    /// The CPU backend's masks.
+    fn reference(&self, more: &[&str]) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+        let split = self.split.path().display().to_string();
+        let out = self.path("cpu");
+        let text = out.display().to_string();
+        let mut args = vec!["run", "--split-dir", &split, "--out-dir", &text];
+        args.extend(["--backend", "cpu", "--save-masks", "all", "--force"]);
+        args.extend(more);
+        let ran = masklet(&args);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        tree(&out.join("masks"))
+    }
+}
+
+/// The objects of a journal.
+fn rows(out: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(out.join("journal.jsonl")).unwrap();
+    let rows: Vec<Value> = text
+        .lines()
+        .skip(1)
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["object"].clone())
+        .filter(|row| row["video"].is_string())
+        .collect();
+    assert!(!rows.is_empty(), "{text}");
+    rows
+}
+
+/// Nothing wrong, nothing left.
+fn clean(report: &Report) {
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    assert!(report.leaks.is_empty(), "{:?}", report.leaks);
+    assert_eq!((report.used_bytes, report.pinned_bytes), (0, 0));
+}
+
+#[test]
+fn the_device_gives_the_masks_of_the_cpu_and_allocates_nothing_after_warm_up() {
+    // Five objects a video, one of them late, as the synthetic split has it.
+    let Some(bench) = Bench::new(&[
+        "--videos",
+        "3",
+        "--frames",
+        "9",
+        "--size",
+        "97x64",
+        "--objects",
+        "5",
+    ]) else {
+        return;
+    };
+    let models = ["--models", "edgetam_mini_points,edgetam_mini_mask"];
+    let expected = bench.reference(&models);
+    let orders: [&[(&str, &str)]; 3] = [
+        &[("SCHEDULE", "lazy")],
+        &[("SCHEDULE", "random"), ("SEED", "7")],
+        // A driver that refuses large plain blocks, as L4T 36.4.7 does.
+        &[("SCHEDULE", "others"), ("PLAIN_LIMIT", "4000000")],
+    ];
+    for settings in orders {
+        let (ran, report) = bench.run("sim", &models, settings);
+        assert_eq!(ran.code, 0, "{settings:?} {ran:?}");
+        assert!(ran.stderr.contains("SIMULATED"), "{}", ran.stderr);
+        assert!(ran.stdout.contains("0 after warm-up"), "{}", ran.stdout);
+        clean(&report);
+        let out = bench.path("sim");
+        assert!(
+            tree(&out.join("masks")) == expected,
+            "other masks than the CPU's with {settings:?}"
+        );
+        for row in rows(&out) {
+            assert_eq!(row["status"], "ok", "{row}");
+            assert_eq!(row["backend"], "tensorrt (simulated)");
+            let arena = &row["memory"]["arena"];
+            assert_eq!(arena["on_device"], true);
+            assert_eq!(arena["outside_allocations"], 0, "{row}");
+            assert_eq!(arena["before_bytes"], arena["after_bytes"]);
+            assert!(arena["before_bytes"].as_u64().unwrap() > 0, "engines stay");
+        }
+        let run: Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
+        assert_eq!(run["backend"]["simulated"], true);
+        let mapped = report.allocations.iter().any(|a| a.kind == "chunk");
+        assert_eq!(mapped, settings.len() > 1 && settings[1].0 == "PLAIN_LIMIT");
+    }
+    // Without graphs, one object at a time, and with holes filled on the host.
+    let more = [
+        &models[..],
+        &["--objects", "isolated", "--cuda-graph", "off"],
+    ]
+    .concat();
+    let (ran, report) = bench.run("sim", &more, &[("SCHEDULE", "random")]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    clean(&report);
+    assert!(report.allocations.iter().all(|a| a.kind != "graph"));
+    assert!(tree(&bench.path("sim").join("masks")) == expected);
+    let holes = [&models[..], &["--fill-holes", "8"]].concat();
+    let expected = bench.reference(&holes);
+    assert_eq!(bench.run("sim", &holes, &[]).0.code, 0);
+    assert!(tree(&bench.path("sim").join("masks")) == expected);
+}
+
+#[test]
+fn a_forgotten_wait_gives_wrong_masks_here() {
+    let Some(bench) = Bench::new(&[
+        "--videos",
+        "1",
+        "--frames",
+        "6",
+        "--size",
+        "64x48",
+        "--objects",
+        "1",
+    ]) else {
+        return;
+    };
+    let expected = bench.reference(&[]);
+    let (ran, _) = bench.run("sim", &[], &[("SCHEDULE", "lazy"), ("WAITS", "0")]);
+    let same = ran.code == 0 && tree(&bench.path("sim").join("masks")) == expected;
+    assert!(!same, "the simulated device does not notice a missing wait");
+}
+
+#[test]
+fn every_refused_allocation_ends_in_a_sentence_and_leaves_nothing() {
+    let Some(bench) = Bench::new(&[
+        "--videos",
+        "1",
+        "--frames",
+        "5",
+        "--size",
+        "64x48",
+        "--objects",
+        "1",
+    ]) else {
+        return;
+    };
+    let expected = bench.reference(&[]);
+    // The first run measures the engines, each with memory of its own; later ones know.
+    let (ran, first) = bench.run("sim", &[], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let (ran, report) = bench.run("sim", &[], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let count = |kind: &str| report.allocations.iter().filter(|a| a.kind == kind).count();
+    let refuse = |kind: &str, number: usize| {
+        let number = number.to_string();
+        let settings = [("FAIL_KIND", kind), ("FAIL", number.as_str())];
+        let (ran, report) = bench.run("sim", &[], &settings);
+        let what = format!("{kind} {number}: {ran:?}");
+        assert!(report.allocations.iter().any(|a| a.refused), "{what}");
+        assert!(!ran.stderr.contains("panicked"), "{what}");
+        clean(&report);
+        if ran.code == 0 {
+            // The driver was asked in another way, or a graph was done without.
+            assert!(tree(&bench.path("sim").join("masks")) == expected, "{what}");
+        } else {
+            assert_eq!(ran.code, 3, "{what}");
+            let error = ran.stderr.lines().filter(|l| l.starts_with("Error: "));
+            assert_eq!(error.count(), 1, "{what}");
+        }
+    };
+    for kind in ["device", "pinned", "stream", "module", "graph", "event"] {
+        let all = count(kind);
+        assert!(all > 0, "no {kind} was ever asked for");
+        // Events are a thousand alike.
+        let step = if kind == "event" { all.div_ceil(4) } else { 1 };
+        for number in (1..=all).step_by(step) {
+            refuse(kind, number);
+        }
+    }
+    let measuring = first.allocations.iter().filter(|a| a.kind == "device");
+    assert!(measuring.clone().count() > count("device"));
+    for number in (1..=measuring.count()).step_by(3) {
+        let forced = ["build", "--engines", &bench.engines(), "--force"];
+        assert_eq!(bench.simulated(&forced, &[]).0.code, 0);
+        refuse("device", number);
+    }
+    let (ran, _) = bench.run("sim", &[], &[("CAPACITY", "2000000")]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(
+        ran.stderr.contains("the arena") || ran.stderr.contains("weights"),
+        "{ran:?}"
+    );
+    let (ran, _) = bench.run("sim", &["--memory-budget", "1MiB"], &[]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.stderr.contains("--memory-budget"), "{ran:?}");
+    assert_eq!(bench.run("sim", &[], &[]).0.code, 0, "the next run is fine");
+}
+
+#[test]
+fn a_plan_needs_no_device_once_engines_have_been_measured() {
+    let Some(bench) = Bench::new(&[
+        "--videos",
+        "1",
+        "--frames",
+        "5",
+        "--size",
+        "64x48",
+        "--objects",
+        "1",
+    ]) else {
+        return;
+    };
+    let engines = bench.engines();
+    let plan = [
+        "plan",
+        "--backend",
+        "tensorrt",
+        "--engines",
+        &engines,
+        "--size",
+        "64x48",
+    ];
+    let ran = masklet(&plan);
+    if masklet_engines::cuda::availability().is_ok() {
+        println!("skipped: there is a CUDA device here");
+        return;
+    }
+    assert_eq!(ran.code, 3, "nothing has been measured yet: {ran:?}");
+    assert!(ran.stderr.contains("masklet build"), "{ran:?}");
+    assert_eq!(bench.run("sim", &[], &[]).0.code, 0);
+    let ran = masklet(&plan);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("scratch of all engines"), "{ran:?}");
+    assert!(ran.stdout.contains("pinned host memory"), "{ran:?}");
+}
+
+#[test]
+fn without_a_device_tensorrt_says_what_is_missing_and_auto_takes_the_cpu() {
+    if masklet_engines::cuda::availability().is_ok() {
+        println!("skipped: there is a CUDA device here");
+        return;
+    }
+    let split = synthetic(&[
+        "--videos",
+        "1",
+        "--frames",
+        "5",
+        "--size",
+        "64x48",
+        "--objects",
+        "1",
+    ]);
+    let path = split.path().display().to_string();
+    let out = split.path().join("run").display().to_string();
+    let ran = masklet(&[
+        "run",
+        "--split-dir",
+        &path,
+        "--out-dir",
+        &out,
+        "--backend",
+        "tensorrt",
+    ]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(
+        ran.stderr.contains("tensorrt backend cannot run here") && ran.stderr.contains("libcuda"),
+        "{ran:?}"
+    );
+    let ran = masklet(&["run", "--split-dir", &path, "--out-dir", &out]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stderr.contains("backend cpu"), "{ran:?}");
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_named() {
+    let Some(libraries) = stand_ins() else {
+        return;
+    };
+    let bench = Bench {
+        libraries,
+        split: synthetic(&[
+            "--videos",
+            "1",
+            "--frames",
+            "5",
+            "--size",
+            "64x48",
+            "--objects",
+            "1",
+        ]),
+    };
+    let (ran, _) = bench.run("sim", &[], &[]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.stderr.contains("masklet build"), "{ran:?}");
+}
