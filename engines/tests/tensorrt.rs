@@ -2,12 +2,12 @@
 
 mod support;
 
-use masklet_engines::bundle::{Bundle, Component};
 use masklet_engines::tensorrt::{
     BuildOptions, Builder, DeviceAllocator, Flavour, Library, LoadOptions, ProfilingVerbosity,
     Runtime, Target, TensorRtError, Unwatched,
 };
 use std::sync::Arc;
+use support::onnx::{self, Node};
 
 fn options() -> BuildOptions {
     BuildOptions {
@@ -16,31 +16,6 @@ fn options() -> BuildOptions {
         optimization_level: None,
         tf32: false,
         target: Target::Capabilities(vec![(8, 9)]),
-    }
-}
-
-#[test]
-fn rtx_builds_every_component_of_the_embedded_bundle() {
-    let Some(library) = support::rtx() else {
-        return;
-    };
-    let bundle = Bundle::embedded().unwrap();
-    let mut builder = Builder::new(&library).unwrap();
-    for component in Component::ALL {
-        let onnx = bundle.graph(component).unwrap();
-        let plan = builder
-            .build(component.name(), &onnx, &options(), &Unwatched)
-            .unwrap();
-        println!(
-            "{} {} bytes {:?} {:?}",
-            component.name(),
-            plan.bytes.len(),
-            plan.took,
-            plan.facts
-        );
-        let entry = bundle.component(component);
-        assert_eq!(plan.tensors.len(), entry.inputs.len() + entry.outputs.len());
-        assert!(!plan.bytes.is_empty());
     }
 }
 
@@ -91,5 +66,197 @@ fn lean_libraries_choose_their_table_and_fail_cleanly_without_a_driver() {
             assert!(matches!(error, TensorRtError::Driver(_)), "{error:?}");
             assert!(error.to_string().contains("CUDA driver"), "{error}");
         }
+    }
+}
+
+#[test]
+fn the_parser_names_the_node_that_it_refuses() {
+    let Some(library) = support::rtx() else {
+        return;
+    };
+    let graph = onnx::model(
+        &[Node {
+            name: "head/odd",
+            operator: "NoSuchOperator",
+            inputs: &["x"],
+            output: "y",
+        }],
+        &[("x", &[1, 4])],
+        &[("y", &[1, 4])],
+    );
+    let mut builder = Builder::new(&library).unwrap();
+    let error = builder
+        .build("the odd graph", &graph, &options(), &Unwatched)
+        .unwrap_err();
+    let text = error.to_string();
+    println!("{text}");
+    let TensorRtError::Parse { errors, .. } = error else {
+        panic!("{text}");
+    };
+    assert_eq!(errors.0[0].node, "head/odd");
+    assert_eq!(errors.0[0].operator, "NoSuchOperator");
+    assert!(text.contains("the odd graph"), "{text}");
+
+    let error = builder
+        .build("noise", b"not a model", &options(), &Unwatched)
+        .unwrap_err();
+    assert!(matches!(error, TensorRtError::Parse { .. }), "{error:?}");
+}
+
+#[test]
+fn a_compute_capability_that_rtx_does_not_know_is_refused() {
+    let Some(library) = support::rtx() else {
+        return;
+    };
+    let mut builder = Builder::new(&library).unwrap();
+    let mut orin = options();
+    orin.target = Target::Capabilities(vec![(8, 7)]);
+    let error = builder
+        .build("relu", &onnx::relu(), &orin, &Unwatched)
+        .unwrap_err();
+    println!("{error}");
+    let text = error.to_string();
+    assert!(text.contains("8.7"), "{text}");
+}
+
+#[test]
+fn two_hundred_builds_in_one_process_stay_flat() {
+    let Some(library) = support::rtx() else {
+        return;
+    };
+    let graph = onnx::relu();
+    let mut options = options();
+    options.optimization_level = Some(0);
+    let build = || {
+        let mut builder = Builder::new(&library).unwrap();
+        let plan = builder.build("relu", &graph, &options, &Unwatched).unwrap();
+        assert!(!plan.bytes.is_empty());
+    };
+    for _ in 0..20 {
+        build();
+    }
+    let before = resident_bytes();
+    for _ in 0..180 {
+        build();
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    println!("180 builds after 20 grew the process by {grown} bytes");
+    assert!(grown < 8 << 20, "grew by {grown} bytes");
+}
+
+/// `VmRSS` in bytes.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib * 1024
+}
+
+#[test]
+fn a_folder_without_tensorrt_says_what_was_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = Library::load(&LoadOptions {
+        folder: Some(dir.path().to_owned()),
+        flavour: None,
+    })
+    .unwrap_err()
+    .to_string();
+    for word in [
+        "libnvinfer.so.10",
+        "libtensorrt_rtx.so.1",
+        "MASKLET_TENSORRT_LIB",
+    ] {
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+/// A library that has none of TensorRT's functions, or says a version that nobody knows.
+#[test]
+fn what_is_no_tensorrt_or_an_unknown_one_is_refused() {
+    let compile = |folder: &std::path::Path, source: &str| {
+        let code = folder.join("fake.c");
+        std::fs::write(&code, source).unwrap();
+        std::process::Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(folder.join("libnvinfer.so.10"))
+            .arg(&code)
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let load = |folder: &std::path::Path| {
+        Library::load(&LoadOptions {
+            folder: Some(folder.to_owned()),
+            flavour: None,
+        })
+        .unwrap_err()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    if !compile(dir.path(), "int nothing(void) { return 0; }") {
+        println!("skipped: there is no C compiler");
+        return;
+    }
+    let error = load(dir.path());
+    assert!(
+        matches!(error, TensorRtError::NotALibrary { .. }),
+        "{error:?}"
+    );
+    for (raw, text) in [(120_000, "12.0.0"), (8601, "8.6.1"), (100_100, "10.1.0")] {
+        let dir = tempfile::tempdir().unwrap();
+        let source = format!("int getInferLibVersion(void) {{ return {raw}; }}");
+        assert!(compile(dir.path(), &source));
+        let error = load(dir.path());
+        assert!(
+            matches!(error, TensorRtError::UnknownVersion { .. }),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains(text), "{error}");
+    }
+}
+
+/// The shim compiles for aarch64 against every set of headers that is here.
+#[test]
+fn the_shim_cross_compiles_for_aarch64() {
+    let compiler = "aarch64-linux-gnu-g++";
+    let there = std::process::Command::new(compiler)
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !there {
+        println!("skipped: {compiler} is not here (Debian: g++-aarch64-linux-gnu)");
+        return;
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dir = tempfile::tempdir().unwrap();
+    for (set, capability) in [("10", false), ("11", false), ("rtx", true)] {
+        let headers = root.join("../third_party/tensorrt").join(set);
+        if !headers.is_dir() {
+            println!("skipped: no headers in {}", headers.display());
+            continue;
+        }
+        let mut command = std::process::Command::new(compiler);
+        command
+            .args(["-std=c++17", "-fPIC", "-c", "-Wno-deprecated-declarations"])
+            .args([
+                format!("-Dnvinfer1=nvinfer1_{set}"),
+                format!("-Dnvonnxparser=nvonnxparser_{set}"),
+                format!("-DMASKLET_SET=masklet_tensorrt_{set}"),
+                format!("-DMASKLET_TABLE=masklet_tensorrt_table_{set}"),
+            ])
+            .arg("-I")
+            .arg(root.join("src/tensorrt/shim/include"))
+            .arg("-isystem")
+            .arg(&headers)
+            .arg(root.join("src/tensorrt/shim/table.cpp"))
+            .arg("-o")
+            .arg(dir.path().join(set));
+        if capability {
+            command.arg("-DMASKLET_HAS_COMPUTE_CAPABILITY");
+        }
+        let output = command.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{set}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }

@@ -166,7 +166,8 @@ impl Bundle {
     }
 }
 
-fn hex(digest: &[u8]) -> String {
+/// A digest in hexadecimal.
+pub(crate) fn hex(digest: &[u8]) -> String {
     use std::fmt::Write;
     digest.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.

@@ -1,0 +1,403 @@
+//! Building a bundle's engines: what is there stays, what is missing is compiled and written.
+
+use super::sidecar::BuildRecord;
+use super::store::describe;
+use super::{EngineError, EngineStore, KeyFields, StoredEngine, TensorRtFields, atomic};
+use crate::bundle::{Bundle, Component, ComponentEntry};
+use crate::tensorrt::{
+    BuildOptions, BuildProgress, Builder, BuiltPlan, DeviceIdentity, EngineTensor, Flavour,
+    Library, LoadOptions, ProfilingVerbosity, Target, driver,
+};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Workspace limit when nobody says.
+pub const DEFAULT_WORKSPACE_BYTES: u64 = 256 << 20;
+
+/// Compute capabilities that TensorRT-RTX builds for, `all` of them.
+const RTX_CAPABILITIES: [(u32, u32); 6] = [(7, 5), (8, 0), (8, 6), (8, 9), (12, 0), (12, 1)];
+
+/// What the user chose.
+#[derive(Clone, Debug)]
+pub struct BuildSettings {
+    /// Workspace limit in bytes.
+    pub workspace_bytes: u64,
+    /// Layer information in plans.
+    pub profiling: ProfilingVerbosity,
+    /// Builder optimisation level.
+    pub optimization_level: Option<u8>,
+    /// Whether fp32 may be TF32.
+    pub tf32: bool,
+    /// Build for these instead of the device that is here (TensorRT-RTX only).
+    pub compute_capabilities: Option<Vec<(u32, u32)>>,
+    /// Only this flavour.
+    pub flavour: Option<Flavour>,
+    /// Where tactic timings are kept; without it in the engines folder.
+    pub timing_cache: Option<PathBuf>,
+    /// Build what is there already, too.
+    pub force: bool,
+}
+
+impl Default for BuildSettings {
+    fn default() -> Self {
+        Self {
+            workspace_bytes: DEFAULT_WORKSPACE_BYTES,
+            profiling: ProfilingVerbosity::LayerNames,
+            optimization_level: None,
+            tf32: false,
+            compute_capabilities: None,
+            flavour: None,
+            timing_cache: None,
+            force: false,
+        }
+    }
+}
+
+/// Parses `8.9`, `8.6,8.9` or `all`.
+///
+/// # Errors
+/// For anything else, with what could be written.
+pub fn parse_compute_capabilities(text: &str) -> Result<Vec<(u32, u32)>, EngineError> {
+    if text.trim() == "all" {
+        return Ok(RTX_CAPABILITIES.to_vec());
+    }
+    text.split(',')
+        .map(|one| {
+            let (major, minor) = one.trim().split_once('.')?;
+            Some((
+                major.parse().ok()?,
+                minor.parse().ok().filter(|&m: &u32| m < 10)?,
+            ))
+        })
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| EngineError::Capability {
+            text: text.to_owned(),
+            all: RTX_CAPABILITIES
+                .map(|(major, minor)| format!("{major}.{minor}"))
+                .join(", "),
+        })
+}
+
+/// The library that builds and what it builds for.
+#[derive(Clone, Debug)]
+pub struct BuildHost {
+    library: Library,
+    device: Option<DeviceIdentity>,
+    target: Target,
+}
+
+impl BuildHost {
+    /// Finds out what this machine can build: for its own GPU with whatever TensorRT it has, or
+    /// for named compute capabilities with TensorRT-RTX.
+    ///
+    /// # Errors
+    /// A sentence that says what is missing.
+    pub fn find(settings: &BuildSettings) -> Result<Self, EngineError> {
+        let mut load = LoadOptions::from_env();
+        load.flavour = settings.flavour;
+        if let Some(list) = &settings.compute_capabilities {
+            load.flavour = Some(load.flavour.unwrap_or(Flavour::Rtx));
+            return Ok(Self {
+                library: Library::load(&load)?,
+                device: None,
+                target: Target::Capabilities(list.clone()),
+            });
+        }
+        let device = driver::device(0).map_err(|error| EngineError::NoDevice {
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            library: Library::load(&load)?,
+            device: Some(device),
+            target: Target::Current,
+        })
+    }
+
+    /// Of a library and a target that the caller chose.
+    pub fn new(library: Library, device: Option<DeviceIdentity>, target: Target) -> Self {
+        Self {
+            library,
+            device,
+            target,
+        }
+    }
+
+    /// The library that builds.
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// The device that is built for; `None` for named compute capabilities.
+    pub fn device(&self) -> Option<&DeviceIdentity> {
+        self.device.as_ref()
+    }
+
+    /// What is built for, in words.
+    pub fn describe_target(&self) -> String {
+        match (&self.target, &self.device) {
+            (Target::Capabilities(list), _) => super::TargetFields::named(list).to_string(),
+            (Target::Current, Some(device)) => {
+                super::TargetFields::of(device, Flavour::TensorRt).to_string()
+            }
+            (Target::Current, None) => "the current device".to_owned(),
+        }
+    }
+
+    fn options(&self, settings: &BuildSettings) -> BuildOptions {
+        BuildOptions {
+            workspace_bytes: settings.workspace_bytes,
+            profiling: settings.profiling,
+            optimization_level: settings.optimization_level,
+            tf32: settings.tf32,
+            target: self.target.clone(),
+        }
+    }
+}
+
+/// What is to be done for a bundle, before doing it.
+#[derive(Debug)]
+pub struct BuildPlan {
+    /// Engines that are there.
+    pub present: Vec<StoredEngine>,
+    /// Components to build.
+    pub missing: Vec<Component>,
+}
+
+/// Follows a build.
+pub trait BuildWatch: BuildProgress {
+    /// Another process is building; this one waits for it.
+    fn waiting(&self);
+    /// A component is about to be built: the n-th (from 0) of so many.
+    fn component(&self, name: &str, index: usize, of: usize);
+}
+
+/// One component after [`build_bundle`].
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The engine.
+    pub engine: StoredEngine,
+    /// Whether it was built now or there already.
+    pub new: bool,
+}
+
+impl BuildPlan {
+    /// Looks what is there.
+    pub fn new(
+        store: &EngineStore,
+        host: &BuildHost,
+        bundle: &Bundle,
+        settings: &BuildSettings,
+    ) -> Self {
+        let mut plan = Self {
+            present: Vec::new(),
+            missing: Vec::new(),
+        };
+        for component in Component::ALL {
+            let key = fields(host, bundle, component, settings).key();
+            match store.get(bundle.manifest(), component.name(), &key) {
+                Some(engine) if !settings.force => plan.present.push(engine),
+                _ => plan.missing.push(component),
+            }
+        }
+        plan
+    }
+}
+
+/// Builds every component of a bundle that is not there yet, in the order of the contract.
+///
+/// What is finished stays when a later component fails or the build is interrupted.
+///
+/// # Errors
+/// The first component that fails.
+pub fn build_bundle(
+    store: &EngineStore,
+    host: &BuildHost,
+    bundle: &Bundle,
+    settings: &BuildSettings,
+    watch: &dyn BuildWatch,
+) -> Result<Vec<Built>, EngineError> {
+    let total = BuildPlan::new(store, host, bundle, settings).missing.len();
+    let mut builder: Option<Builder> = None;
+    let mut all = Vec::new();
+    let mut index = 0;
+    for component in Component::ALL {
+        let fields = fields(host, bundle, component, settings);
+        let key = fields.key();
+        let get = || store.get(bundle.manifest(), component.name(), &key);
+        if !settings.force
+            && let Some(engine) = get()
+        {
+            all.push(Built { engine, new: false });
+            continue;
+        }
+        let _lock = atomic::Lock::take(store.folder(), || watch.waiting())?;
+        // Whoever had the lock may have built just this.
+        if !settings.force
+            && let Some(engine) = get()
+        {
+            all.push(Built { engine, new: false });
+            continue;
+        }
+        watch.component(component.name(), index, total);
+        index += 1;
+        let builder = match &mut builder {
+            Some(builder) => builder,
+            None => builder.insert(Builder::new(&host.library)?),
+        };
+        let engine = build_one(
+            store, host, builder, bundle, component, fields, settings, watch,
+        )?;
+        all.push(Built { engine, new: true });
+    }
+    Ok(all)
+}
+
+fn fields(
+    host: &BuildHost,
+    bundle: &Bundle,
+    component: Component,
+    settings: &BuildSettings,
+) -> KeyFields {
+    KeyFields::new(
+        bundle.component(component),
+        bundle.manifest().precision,
+        &host.options(settings),
+        TensorRtFields::of(&host.library),
+        host.device.as_ref(),
+    )
+}
+
+#[allow(clippy::too_many_arguments)]
+fn build_one(
+    store: &EngineStore,
+    host: &BuildHost,
+    builder: &mut Builder,
+    bundle: &Bundle,
+    component: Component,
+    fields: KeyFields,
+    settings: &BuildSettings,
+    watch: &dyn BuildWatch,
+) -> Result<StoredEngine, EngineError> {
+    let manifest = bundle.manifest();
+    let name = describe(manifest, component.name());
+    let cache = timing_cache(store, host, settings);
+    if let Some(path) = &cache {
+        // None yet, or unreadable: the build makes a new one.
+        builder.set_timing_cache(std::fs::read(path).unwrap_or_default());
+    }
+    let mem_available_bytes = mem_available();
+    let plan = builder.build(
+        &name,
+        &bundle.graph(component)?,
+        &host.options(settings),
+        watch,
+    )?;
+    check_network(&name, bundle.component(component), &plan.tensors)?;
+    let engine = store.put(
+        manifest,
+        component.name(),
+        fields,
+        &plan.bytes,
+        record(&plan, mem_available_bytes),
+    )?;
+    if let Some(path) = &cache
+        && !builder.timing_cache().is_empty()
+    {
+        atomic::write(path, builder.timing_cache())?;
+    }
+    Ok(engine)
+}
+
+fn record(plan: &BuiltPlan, mem_available_bytes: Option<u64>) -> BuildRecord {
+    BuildRecord {
+        seconds: plan.took.as_secs_f64(),
+        finished_unix_s: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+        masklet: env!("CARGO_PKG_VERSION").to_owned(),
+        network_layers: plan.network_layers,
+        activation_bytes: plan.facts.activation_bytes,
+        weight_bytes: plan.facts.weight_bytes,
+        tactics_skipped: plan.facts.tactics_skipped,
+        mem_available_bytes,
+        warnings: plan.facts.warnings.clone(),
+    }
+}
+
+/// Tactic timings of one library on one device. TensorRT-RTX times nothing while it builds.
+fn timing_cache(
+    store: &EngineStore,
+    host: &BuildHost,
+    settings: &BuildSettings,
+) -> Option<PathBuf> {
+    if host.library.flavour() == Flavour::Rtx {
+        return None;
+    }
+    if let Some(path) = &settings.timing_cache {
+        return Some(path.clone());
+    }
+    let device = host.device.as_ref()?;
+    let name: String = device
+        .name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    Some(store.folder().join(format!(
+        "timing-{}-{name}.cache",
+        host.library.full_version()
+    )))
+}
+
+/// Compares the network that TensorRT made with the manifest.
+fn check_network(
+    name: &str,
+    entry: &ComponentEntry,
+    tensors: &[EngineTensor],
+) -> Result<(), EngineError> {
+    let differ = |found: String, declared: String| EngineError::NetworkDiffers {
+        graph: name.to_owned(),
+        found,
+        declared,
+    };
+    let declared = entry.inputs.len() + entry.outputs.len();
+    if tensors.len() != declared {
+        return Err(differ(
+            format!("{} inputs and outputs", tensors.len()),
+            declared.to_string(),
+        ));
+    }
+    for (specs, is_input) in [(&entry.inputs, true), (&entry.outputs, false)] {
+        for spec in specs {
+            let found = tensors
+                .iter()
+                .find(|tensor| tensor.name == spec.name && tensor.is_input == is_input);
+            let same = found.is_some_and(|tensor| {
+                tensor.dtype == Some(spec.dtype)
+                    && tensor.shape.len() == spec.shape.len()
+                    && tensor
+                        .shape
+                        .iter()
+                        .zip(&spec.shape)
+                        .all(|(&have, &want)| usize::try_from(have) == Ok(want))
+            });
+            if !same {
+                let found = found.map_or_else(
+                    || format!("no '{}'", spec.name),
+                    |tensor| format!("{} {:?} {:?}", tensor.name, tensor.dtype, tensor.shape),
+                );
+                return Err(differ(found, spec.to_string()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `MemAvailable` in bytes.
+fn mem_available() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("MemAvailable:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}

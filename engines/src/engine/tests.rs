@@ -1,0 +1,301 @@
+use super::sidecar::BuildRecord;
+use super::*;
+use crate::bundle::{Bundle, Component, Precision};
+use crate::tensorrt::{BuildOptions, DeviceIdentity, Flavour, ProfilingVerbosity, Target};
+use std::path::Path;
+
+fn orin() -> DeviceIdentity {
+    DeviceIdentity {
+        name: "Orin".to_owned(),
+        compute_capability: (8, 7),
+    }
+}
+
+fn jetpack() -> TensorRtFields {
+    TensorRtFields {
+        flavour: Flavour::TensorRt,
+        version: "10.3.0.30".to_owned(),
+    }
+}
+
+fn here() -> Device {
+    Device {
+        tensorrt: jetpack(),
+        identity: orin(),
+    }
+}
+
+fn options() -> BuildOptions {
+    BuildOptions {
+        workspace_bytes: 256 << 20,
+        profiling: ProfilingVerbosity::LayerNames,
+        optimization_level: None,
+        tf32: false,
+        target: Target::Current,
+    }
+}
+
+fn fields(bundle: &Bundle) -> KeyFields {
+    KeyFields::new(
+        bundle.component(Component::TrackStep),
+        bundle.manifest().precision,
+        &options(),
+        jetpack(),
+        Some(&orin()),
+    )
+}
+
+fn record(finished_unix_s: u64) -> BuildRecord {
+    BuildRecord {
+        seconds: 1.5,
+        finished_unix_s,
+        masklet: "0".to_owned(),
+        network_layers: 3,
+        activation_bytes: Some(1 << 20),
+        weight_bytes: None,
+        tactics_skipped: 0,
+        mem_available_bytes: None,
+        warnings: Vec::new(),
+    }
+}
+
+fn put(store: &EngineStore, bundle: &Bundle, fields: KeyFields, plan: &[u8]) -> StoredEngine {
+    store
+        .put(bundle.manifest(), "track_step", fields, plan, record(1))
+        .unwrap()
+}
+
+fn find(
+    store: &EngineStore,
+    bundle: &Bundle,
+    device: &Device,
+) -> Result<StoredEngine, EngineError> {
+    store.find(
+        Wanted {
+            bundle,
+            component: Component::TrackStep,
+        },
+        device,
+    )
+}
+
+#[test]
+fn every_field_decides_the_key() {
+    let bundle = Bundle::embedded().unwrap();
+    let base = fields(&bundle);
+    let mut keys = vec![("base", base.key())];
+    let mut changed = |what, change: &dyn Fn(&mut KeyFields)| {
+        let mut fields = base.clone();
+        change(&mut fields);
+        keys.push((what, fields.key()));
+    };
+    changed("onnx", &|f| f.onnx_sha256 = "0".repeat(64));
+    changed("precision", &|f| f.precision = Precision::Bf16);
+    changed("input shape", &|f| f.inputs[0].shape[0] = 2);
+    changed("output shape", &|f| f.outputs[0].shape[0] = 2);
+    changed("workspace", &|f| f.options.workspace_bytes += 1);
+    changed("profiling", &|f| {
+        f.options.profiling = ProfilingVerbosity::Detailed;
+    });
+    changed("optimisation", &|f| f.options.optimization_level = Some(5));
+    changed("tf32", &|f| f.options.tf32 = true);
+    changed("flavour", &|f| f.tensorrt.flavour = Flavour::Rtx);
+    changed("version", &|f| f.tensorrt.version = "10.3.0.31".to_owned());
+    changed("capability", &|f| {
+        f.target.compute_capabilities = vec!["8.6".to_owned()];
+    });
+    changed("device", &|f| f.target.device = Some("Xavier".to_owned()));
+    for (i, (what, key)) in keys.iter().enumerate() {
+        for (other, same) in &keys[..i] {
+            assert_ne!(key, same, "{what} gives the key of {other}");
+        }
+    }
+    assert_eq!(base.key(), fields(&bundle).key(), "the same is the same");
+}
+
+#[test]
+fn what_was_put_is_found_by_key_and_by_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EngineStore::open(Some(dir.path()));
+    let bundle = Bundle::embedded().unwrap();
+    let fields = fields(&bundle);
+    let key = fields.key();
+    assert!(store.get(bundle.manifest(), "track_step", &key).is_none());
+    put(&store, &bundle, fields.clone(), b"a plan");
+    let engine = store.get(bundle.manifest(), "track_step", &key).unwrap();
+    assert_eq!(engine.plan().unwrap(), b"a plan");
+    assert_eq!(engine.sidecar.fields, fields);
+    let mut engine = find(&store, &bundle, &here()).unwrap();
+    let measured = Measured {
+        weights_bytes: 1,
+        persistent_bytes: 2,
+        scratch_bytes: 3,
+    };
+    engine.record(measured).unwrap();
+    let again = find(&store, &bundle, &here()).unwrap();
+    assert_eq!(again.sidecar.measured, Some(measured));
+    assert!(store.verify().is_empty());
+}
+
+#[test]
+fn another_version_or_device_is_refused_in_one_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EngineStore::open(Some(dir.path()));
+    let bundle = Bundle::embedded().unwrap();
+    let engine = put(&store, &bundle, fields(&bundle), b"a plan");
+
+    let mut newer = here();
+    newer.tensorrt.version = "10.7.0.23".to_owned();
+    let text = engine.fits(&newer).unwrap_err().to_string();
+    assert!(
+        text.contains("TensorRT 10.3.0.30") && text.contains("TensorRT 10.7.0.23"),
+        "{text}"
+    );
+    let text = find(&store, &bundle, &newer).unwrap_err().to_string();
+    assert!(
+        text.contains("masklet build") && text.contains("10.3.0.30"),
+        "{text}"
+    );
+
+    let mut other = here();
+    other.identity = DeviceIdentity {
+        name: "NVIDIA Thor".to_owned(),
+        compute_capability: (11, 0),
+    };
+    let text = engine.fits(&other).unwrap_err().to_string();
+    assert!(
+        text.contains("Orin") && text.contains("NVIDIA Thor"),
+        "{text}"
+    );
+    assert!(!text.contains('\n'), "{text}");
+    let text = find(&store, &bundle, &other).unwrap_err().to_string();
+    assert!(text.contains("track_step of edgetam_mini"), "{text}");
+    assert!(text.contains("one for Orin"), "{text}");
+}
+
+#[test]
+fn cut_off_and_changed_plans_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EngineStore::open(Some(dir.path()));
+    let bundle = Bundle::embedded().unwrap();
+    let fields = fields(&bundle);
+    let engine = put(&store, &bundle, fields.clone(), b"a plan");
+    let path = engine.plan_path();
+
+    std::fs::write(&path, b"a pl").unwrap();
+    let text = engine.plan().unwrap_err().to_string();
+    assert!(text.contains("has 4 bytes, it had 6"), "{text}");
+    // A build does not take a cut-off plan for one that is there.
+    assert!(
+        store
+            .get(bundle.manifest(), "track_step", &fields.key())
+            .is_none()
+    );
+
+    std::fs::write(&path, b"a PLAN").unwrap();
+    let text = engine.plan().unwrap_err().to_string();
+    assert!(text.contains("SHA-256"), "{text}");
+    let problems = store.verify();
+    assert_eq!(problems.len(), 1);
+
+    std::fs::write(engine.sidecar_path(), b"{ not json").unwrap();
+    assert!(matches!(
+        store.verify()[0].error,
+        EngineError::Sidecar { .. }
+    ));
+    assert!(find(&store, &bundle, &here()).is_err());
+}
+
+#[test]
+fn a_sidecar_whose_fields_were_edited_does_not_vouch() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EngineStore::open(Some(dir.path()));
+    let bundle = Bundle::embedded().unwrap();
+    let engine = put(&store, &bundle, fields(&bundle), b"a plan");
+    let text = std::fs::read_to_string(engine.sidecar_path()).unwrap();
+    let edited = text.replace("10.3.0.30", "10.7.0.23");
+    assert_ne!(text, edited);
+    std::fs::write(engine.sidecar_path(), edited).unwrap();
+    let text = Sidecar::read(engine.sidecar_path())
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("not the hash of its fields"), "{text}");
+}
+
+#[test]
+fn prune_removes_what_nobody_wants_and_what_killed_builds_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EngineStore::open(Some(dir.path()));
+    let bundle = Bundle::embedded().unwrap();
+    let keep = put(&store, &bundle, fields(&bundle), b"keep");
+    let mut other = fields(&bundle);
+    other.tensorrt.version = "10.7.0.23".to_owned();
+    let gone = put(&store, &bundle, other, b"gone");
+    let folder = gone.plan_path().parent().unwrap().to_owned();
+    let orphan = folder.join("track_step-0000.plan");
+    let unfinished = folder.join(".unfinished-1-x.plan");
+    std::fs::write(&orphan, b"x").unwrap();
+    std::fs::write(&unfinished, b"x").unwrap();
+
+    let wanted = |engine: &StoredEngine| engine.fits(&here()).is_ok();
+    let would = store.prune(true, wanted).unwrap();
+    assert!(would.contains(&gone.plan_path()) && gone.plan_path().exists());
+    store.prune(false, wanted).unwrap();
+    assert!(keep.plan_path().exists() && keep.sidecar_path().exists());
+    for path in [
+        gone.plan_path(),
+        gone.sidecar_path().to_owned(),
+        orphan,
+        unfinished,
+    ] {
+        assert!(!path.exists(), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_failed_write_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("there");
+    // A folder in the plan's place makes the rename fail.
+    std::fs::create_dir(&target).unwrap();
+    assert!(atomic::write(&target, b"x").is_err());
+    let left: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["there"]);
+}
+
+#[test]
+fn the_lock_lets_one_in_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = atomic::Lock::take(dir.path(), || panic!("nobody has it")).unwrap();
+    let folder = dir.path().to_owned();
+    let (told, waiting) = std::sync::mpsc::channel();
+    let second = std::thread::spawn(move || {
+        atomic::Lock::take(&folder, || told.send(()).unwrap()).unwrap();
+    });
+    waiting.recv().unwrap();
+    assert!(!second.is_finished());
+    drop(first);
+    second.join().unwrap();
+}
+
+#[test]
+fn capabilities_parse_or_say_how() {
+    assert_eq!(
+        parse_compute_capabilities("8.6, 8.9").unwrap(),
+        [(8, 6), (8, 9)]
+    );
+    assert_eq!(parse_compute_capabilities("all").unwrap().len(), 6);
+    for text in ["", "89", "8.x", "8.10", "ampere"] {
+        let error = parse_compute_capabilities(text).unwrap_err().to_string();
+        assert!(error.contains("write 8.9"), "{error}");
+    }
+}
+
+#[test]
+fn a_named_folder_is_the_only_one() {
+    let named = Path::new("/somewhere/engines");
+    assert_eq!(search_folders(Some(named)), [named]);
+}
