@@ -16,6 +16,7 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
         first_of!(
             cause,
             crate::cli::options::UsageError,
+            crate::cli::engines::VerifyError,
             masklet::pipeline::PipelineError,
             masklet::dataset::DatasetError,
             masklet::prompts::TagError,
@@ -27,11 +28,10 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             masklet::synth::SynthError,
         );
         if let Some(error) = cause.downcast_ref::<masklet_engines::bundle::BundleError>() {
-            use masklet_engines::bundle::BundleError::Unreadable;
-            return match error {
-                Unreadable { source, .. } => io_class(source),
-                _ => ErrorClass::Data,
-            };
+            return bundle_class(error);
+        }
+        if let Some(error) = cause.downcast_ref::<masklet_engines::engine::EngineError>() {
+            return engine_class(error);
         }
         if cause.is::<masklet_engines::backend::BackendError>()
             || cause.is::<masklet_engines::memory::PlanError>()
@@ -43,6 +43,39 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
         }
     }
     ErrorClass::Run
+}
+
+fn bundle_class(error: &masklet_engines::bundle::BundleError) -> ErrorClass {
+    use masklet_engines::bundle::BundleError::Unreadable;
+    match error {
+        Unreadable { source, .. } => io_class(source),
+        _ => ErrorClass::Data,
+    }
+}
+
+fn engine_class(error: &masklet_engines::engine::EngineError) -> ErrorClass {
+    use masklet_engines::engine::EngineError;
+    use masklet_engines::tensorrt::TensorRtError;
+    match error {
+        EngineError::Capability { .. }
+        | EngineError::TensorRt(
+            TensorRtError::Option { .. }
+            | TensorRtError::Workspace { .. }
+            | TensorRtError::NoTacticWithinWorkspace { .. },
+        ) => ErrorClass::Usage,
+        EngineError::Bundle(error) => bundle_class(error),
+        EngineError::TensorRt(TensorRtError::Parse { .. })
+        | EngineError::NetworkDiffers { .. }
+        | EngineError::Truncated { .. }
+        | EngineError::Damaged { .. }
+        | EngineError::Sidecar { .. } => ErrorClass::Data,
+        EngineError::Io { source, .. } => io_class(source),
+        EngineError::TensorRt(_)
+        | EngineError::NoDevice { .. }
+        | EngineError::NotBuilt { .. }
+        | EngineError::OtherVersion { .. }
+        | EngineError::OtherDevice { .. } => ErrorClass::Environment,
+    }
 }
 
 /// Whether the error is only that nobody reads our output any more (`masklet … | head`).

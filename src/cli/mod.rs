@@ -1,7 +1,9 @@
 //! The command line: arguments in, text and exit codes out. Everything that measures is in the
 //! library; nothing here does arithmetic on results.
 
+pub mod build;
 pub mod bundle;
+pub mod engines;
 pub mod options;
 pub mod plan;
 pub mod run;
@@ -40,6 +42,10 @@ pub enum Command {
     Synth(synth::SynthArgs),
     /// Look at model bundles.
     Bundle(bundle::BundleArgs),
+    /// Compile model bundles into TensorRT engines for this device, once.
+    Build(Box<build::BuildArgs>),
+    /// Look after the engines that were built.
+    Engines(engines::EnginesArgs),
     /// Print a shell completion script.
     Completions(shell::CompletionsArgs),
     /// Print the manual page (roff).
@@ -66,6 +72,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<u8> {
         Command::Score(args) => score::score(&args),
         Command::Synth(args) => synth::synth(args).map(|()| 0),
         Command::Bundle(args) => bundle::bundle(&args),
+        Command::Build(args) => build::build(&args),
+        Command::Engines(args) => engines::engines(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man => shell::man(),
     }

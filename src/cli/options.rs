@@ -206,7 +206,7 @@ impl ResourceArgs {
 }
 
 /// Parses `1500`, `256MiB`, `1.5GiB`, `64k`.
-fn parse_size(text: &str) -> Result<usize, String> {
+pub fn parse_size(text: &str) -> Result<usize, String> {
     let split = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
