@@ -58,9 +58,11 @@ fn engine_class(error: &masklet_engines::engine::EngineError) -> ErrorClass {
     use masklet_engines::tensorrt::TensorRtError;
     match error {
         EngineError::Capability { .. }
-        | EngineError::TensorRt(TensorRtError::Option { .. } | TensorRtError::Workspace { .. }) => {
-            ErrorClass::Usage
-        }
+        | EngineError::TensorRt(
+            TensorRtError::Option { .. }
+            | TensorRtError::Workspace { .. }
+            | TensorRtError::NoTacticWithinWorkspace { .. },
+        ) => ErrorClass::Usage,
         EngineError::Bundle(error) => bundle_class(error),
         EngineError::TensorRt(TensorRtError::Parse { .. })
         | EngineError::NetworkDiffers { .. }

@@ -1,4 +1,5 @@
 //! `masklet build` and `masklet engines`, as a user runs them.
+#![allow(clippy::unwrap_used)]
 
 use assert_cmd::Command;
 use predicates::prelude::*;

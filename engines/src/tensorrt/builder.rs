@@ -335,6 +335,12 @@ fn failure(
             needed_bytes,
         };
     }
+    if facts.no_tactic_within_workspace {
+        return TensorRtError::NoTacticWithinWorkspace {
+            graph,
+            limit_bytes: options.workspace_bytes,
+        };
+    }
     TensorRtError::Build {
         graph,
         message: facts.message(),

@@ -82,8 +82,19 @@ pub enum TensorRtError {
         graph: String,
         /// The limit that was set.
         limit_bytes: u64,
-        /// The smallest need that TensorRT named.
+        /// The need that TensorRT named.
         needed_bytes: u64,
+    },
+    /// The workspace limit is too small for any tactic of some operation.
+    #[error(
+        "{graph} has an operation that TensorRT cannot do within the workspace limit of {limit_bytes} \
+         bytes (it does not say what that needs); raise --workspace"
+    )]
+    NoTacticWithinWorkspace {
+        /// Which graph.
+        graph: String,
+        /// The limit that was set.
+        limit_bytes: u64,
     },
     /// The builder gave up.
     #[error("TensorRT cannot build {graph}: {message}")]

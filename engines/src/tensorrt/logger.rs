@@ -21,8 +21,10 @@ pub struct LogFacts {
     pub weight_bytes: Option<u64>,
     /// Tactics that were not tried because memory was short.
     pub tactics_skipped: u64,
-    /// The smallest workspace need that exceeded the limit, in bytes.
+    /// The last need that exceeded the workspace limit, in bytes.
     pub exceeded_budget: Option<u64>,
+    /// Whether an operation found no tactic at all within the workspace limit.
+    pub no_tactic_within_workspace: bool,
 }
 
 /// More are dropped.
@@ -44,7 +46,10 @@ impl LogFacts {
             _ => {}
         }
         if let Some(need) = after(message, "Exceeded mem budget of ").and(after(message, "Need ")) {
-            self.exceeded_budget = Some(self.exceeded_budget.map_or(need, |known| known.min(need)));
+            self.exceeded_budget = Some(need);
+        }
+        if severity <= 1 && message.contains("within workspace limit") {
+            self.no_tactic_within_workspace = true;
         }
         if let Some(bytes) = after(message, "Total Activation Memory: ") {
             self.activation_bytes = Some(bytes);
