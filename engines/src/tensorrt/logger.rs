@@ -13,7 +13,7 @@ use std::thread::ThreadId;
 pub struct LogFacts {
     /// Errors and internal errors, in order.
     pub errors: Vec<String>,
-    /// Warnings, in order, at most [`MOST_WARNINGS`].
+    /// Warnings, in order, at most `MOST_WARNINGS`.
     pub warnings: Vec<String>,
     /// Bytes of activations that the builder planned (context memory).
     pub activation_bytes: Option<u64>,

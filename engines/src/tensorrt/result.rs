@@ -33,7 +33,7 @@ impl Owned {
     /// [`Refused`] for null and for what cannot be an address.
     ///
     /// # Safety
-    /// - `pointer` is null, garbage below [`LOWEST_ADDRESS`], or an object that `free` frees.
+    /// - `pointer` is null, garbage below `LOWEST_ADDRESS`, or an object that `free` frees.
     /// - Nobody else frees it.
     pub unsafe fn new(
         pointer: *mut c_void,
