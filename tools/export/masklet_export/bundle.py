@@ -14,12 +14,13 @@ from .components import COMPONENTS, Dims, build_components
 from .config import ExportError, ModelSpec
 from .graph import export_component
 from .manifest import build_manifest, check_signature, write_manifest
+from .memory import Form
 from .storage import store_fp16
 
 
-def export_graphs(model: torch.nn.Module, spec: ModelSpec, objects: int, log=print) -> tuple[dict, Dims]:
+def export_graphs(model: torch.nn.Module, spec: ModelSpec, objects: int, form: Form = Form(), log=print) -> tuple[dict, Dims]:
     """The five f32 graphs of a prepared model, by component name."""
-    modules, dims = build_components(model, spec.family, objects)
+    modules, dims = build_components(model, spec.family, objects, form)
     graphs = {}
     for name in COMPONENTS:
         graphs[name] = export_component(name, modules[name], dims)

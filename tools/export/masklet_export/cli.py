@@ -27,6 +27,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--weight-storage", choices=["fp32", "fp16"], help="what an fp32 bundle stores (default: fp32); "
                    "fp16 rounds the weights first and halves the files")
     p.add_argument("--objects", type=int, default=1, metavar="B", help="objects per batch (default: 1)")
+    p.add_argument("--attention", choices=["folded", "plain"], help="how memory attention is written: folded needs fewer "
+                   "multiplications, plain is what compilers for GPUs recognise (default: folded in fp32, else plain)")
     p.add_argument("--frames", type=int, default=10, metavar="N", help="frames of the check's clip (default: 10)")
     p.add_argument("--skip-check", action="store_true", help="write without checking; the manifest then has no [check]")
     p.add_argument("--trained", action="store_true", help="record the weights as trained by this project (with --hf-dir)")
@@ -42,6 +44,7 @@ def export(args: argparse.Namespace, log=print) -> dict:
     from .check import run_check
     from .checkpoint import load_hf_folder, load_original
     from .config import check_image_size
+    from .memory import Form
     from .precision import convert
     from .weights import new_model, random_init, reparameterise, round_weights
 
@@ -82,7 +85,8 @@ def export(args: argparse.Namespace, log=print) -> dict:
             round_weights(model, torch.float16)
         log(f"{spec.name} at {size}: model ready in {time.monotonic() - started:.1f} s")
 
-        graphs, dims = export_graphs(model, spec, args.objects, log)
+        graphs, dims = export_graphs(model, spec, args.objects,
+                                     Form.chosen(args.attention, args.precision, size // 16), log)
         if args.precision != "fp32":
             graphs = {name: convert(graph, args.precision) for name, graph in graphs.items()}
         else:

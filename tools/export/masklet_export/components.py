@@ -15,7 +15,7 @@ from .config import MEMORY_SLOTS, POINTER_SLOTS, PROMPT_SLOTS, ExportError
 from .decoder import MaskDecoder, MaskEmbedding, PointEmbedding
 from .encoder import build_image_encoder
 from .layers import frozen, to_tokens
-from .memory import MemoryAttention, MemoryEncoder
+from .memory import Form, MemoryAttention, MemoryEncoder
 
 COMPONENTS = ("image_encoder", "prompt_decoder", "memory_encoder", "mask_prompt", "track_step")
 STEP_OUTPUTS = ("mask", "iou", "obj_ptr", "obj_score")
@@ -170,9 +170,9 @@ class MaskPrompt(nn.Module):
 class TrackStep(nn.Module):
     """Every later frame: memory attention, mask decoder and memory encoder in one graph."""
 
-    def __init__(self, model: nn.Module, dims: Dims, edgetam: bool):
+    def __init__(self, model: nn.Module, dims: Dims, edgetam: bool, form: Form = Form()):
         super().__init__()
-        self.attention = MemoryAttention(model, dims.grid, dims.tokens, edgetam)
+        self.attention = MemoryAttention(model, dims.grid, dims.tokens, edgetam, form)
         self.decoder = MaskDecoder(model, dims.grid)
         self.memory = MemoryStep(model, dims, edgetam)
         blank = frozen(model.prompt_encoder.not_a_point_embed.weight)[None]
@@ -185,7 +185,7 @@ class TrackStep(nn.Module):
         return mask, iou, pointer, score, self.memory.from_tracking(feat, mask, score)
 
 
-def build_components(model: nn.Module, family: str, objects: int = 1) -> tuple[dict[str, nn.Module], Dims]:
+def build_components(model: nn.Module, family: str, objects: int = 1, form: Form = Form()) -> tuple[dict[str, nn.Module], Dims]:
     """The five modules of a prepared model, in evaluation mode."""
     dims, edgetam = model_dims(model, family, objects), family == "edgetam"
     modules = {
@@ -193,7 +193,7 @@ def build_components(model: nn.Module, family: str, objects: int = 1) -> tuple[d
         "prompt_decoder": PromptDecoder(model, dims),
         "memory_encoder": MemoryStep(model, dims, edgetam),
         "mask_prompt": MaskPrompt(model, dims, edgetam),
-        "track_step": TrackStep(model, dims, edgetam),
+        "track_step": TrackStep(model, dims, edgetam, form),
     }
     return {name: module.eval().requires_grad_(False) for name, module in modules.items()}, dims
 

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layers import MASKED, ChannelNorm, attend, frozen, sine_grid, to_tokens
+
+
+@dataclass(frozen=True)
+class Form:
+    """How memory attention is written; all forms compute the same function.
+
+    folded: fewer multiplications, in steps that no runtime fuses (see FoldedCrossAttention).
+    parts: into how many parts the queries are cut.
+    """
+
+    folded: bool = False
+    parts: int = 1
+
+    @staticmethod
+    def chosen(attention: str | None, precision: str, grid: int) -> "Form":
+        """``attention`` is ``folded``, ``plain`` or None.
+
+        None: folded in fp32, which is for CPUs; plain in low precision, which is for GPUs, whose
+        compilers look for the plain pattern. Folded, about 512 queries make a part.
+        """
+        folded = attention == "folded" or attention is None and precision == "fp32"
+        return Form(True, max(1, grid * grid // 512)) if folded else Form()
 
 
 def half_split(linear: nn.Linear) -> nn.Linear:
@@ -38,42 +61,137 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
 
+def attend_in_parts(parts: int, q: Tensor, scores_of, values: Tensor) -> Tensor:
+    """Softmax attention of ``q`` (b, n, c), a few queries at a time: (b, n, width of the values).
+
+    Queries do not depend on each other, so the result is the same; smaller score matrices stay
+    nearer the caches of a CPU. ``scores_of`` maps a part of the queries to its scores.
+    """
+    step = -(-q.shape[1] // parts)
+    mixed = [torch.matmul(torch.softmax(scores_of(part), dim=-1), values) for part in q.split(step, dim=1)]
+    return mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=1)
+
+
+class Query(nn.Module):
+    """A query projection that carries the attention's scale, reordered for ``rotate``.
+
+    A power of two goes into the weights, where it rounds nothing.
+    """
+
+    def __init__(self, linear: nn.Linear, scale: float):
+        super().__init__()
+        self.linear = half_split(linear)
+        self.scale = None if math.frexp(scale)[0] == 0.5 else scale
+        if self.scale is None:
+            self.linear.weight.data *= scale
+            self.linear.bias.data *= scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.linear(x)
+        return y if self.scale is None else y * self.scale
+
+
+class CrossAttention(nn.Module):
+    """Attention of the image to the memory, all C channels of keys and values written out.
+
+    This is the form that runtimes recognise as one attention operator.
+    """
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.q, self.k = Query(module.q_proj, module.scaling), half_split(module.k_proj)
+        self.v, self.o = module.v_proj, module.o_proj
+
+    def forward(self, x: Tensor, table, bank: "Bank") -> Tensor:
+        q, k = rotate(self.q(x), *table), bank.rotate_first(self.k(bank.keys))
+        scores = torch.matmul(q, k.transpose(-1, -2)) + bank.bias
+        return self.o(torch.matmul(torch.softmax(scores, dim=-1), self.v(bank.values)))
+
+
+class FoldedCrossAttention(nn.Module):
+    """The same attention with fewer multiplications: memories have D channels, a quarter of C.
+
+    Values are projected after they are mixed, as weights sum to one:
+    ``A (m Wv + bv) Wo + bo = (A m) (Wv Wo) + (bv Wo + bo)``. Keys that are not rotated meet queries
+    that went through the key projection backwards, ``q . (Wk m + bk) = (q Wk) . m + q . bk``; the last
+    term is taken off all keys alike, which softmax does not see. Only rotated keys need C channels.
+    """
+
+    def __init__(self, module: nn.Module, split_keys: bool, parts: int):
+        super().__init__()
+        self.q, self.k = Query(module.q_proj, module.scaling), half_split(module.k_proj)
+        self.back = nn.Parameter(self.k.weight.detach().clone(), requires_grad=False)  # (C, D)
+        o, v = module.o_proj, module.v_proj
+        self.vo = nn.Linear(v.in_features, o.out_features)
+        weight, bias = o.weight.detach().double(), o.bias.detach().double()
+        self.vo.weight.data = (weight @ v.weight.detach().double()).float()
+        self.vo.bias.data = (weight @ v.bias.detach().double() + bias).float()
+        self.split_keys, self.parts = split_keys, parts
+
+    def forward(self, x: Tensor, table, bank: "Bank") -> Tensor:
+        q, n = rotate(self.q(x), *table), bank.rotated
+        if self.split_keys:
+            far = bank.rotate_first(self.k(bank.keys[:, :n])) - self.k.bias
+            far, near = far.transpose(-1, -2), bank.keys[:, n:].transpose(-1, -2)
+
+            def scores(part):
+                plain = torch.matmul(torch.matmul(part, self.back), near)
+                return torch.cat([torch.matmul(part, far), plain], dim=-1) + bank.bias
+        else:
+            k = bank.rotate_first(self.k(bank.keys)).transpose(-1, -2)
+
+            def scores(part):
+                return torch.matmul(part, k) + bank.bias
+
+        return self.vo(attend_in_parts(self.parts, q, scores, bank.values))
+
+
+@dataclass
+class Bank:
+    """The memory bank as cross-attention reads it: rotated tokens first, then the others.
+
+    keys, values (b, n, D); bias (b, 1, n). The ``rotated`` first tokens are a whole number of memories,
+    whose positions ``table`` has: cos and sin (tokens of one memory, C/2).
+    """
+
+    keys: Tensor
+    values: Tensor
+    bias: Tensor
+    rotated: int
+    table: tuple[Tensor, Tensor]
+
+    def rotate_first(self, k: Tensor) -> Tensor:
+        """Rotates the first tokens of projected keys (b, n, C) and leaves the others."""
+        b, n, c = k.shape
+        first = k[:, : self.rotated].reshape(b, -1, self.table[0].shape[0], c)
+        first = rotate(first, *self.table).reshape(b, self.rotated, c)
+        return first if n == self.rotated else torch.cat([first, k[:, self.rotated :]], dim=1)
+
+
 class MemoryLayer(nn.Module):
     """Self-attention over the image, cross-attention to the memory, feed-forward."""
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: nn.Module, form: Form, split_keys: bool):
         super().__init__()
         own, cross = module.self_attn, module.cross_attn_image
         if own.num_attention_heads != 1 or cross.num_attention_heads != 1:
             raise ValueError("memory attention with more than one head is not supported")
-        self.own_q, self.own_k = half_split(own.q_proj), half_split(own.k_proj)
+        self.own_q, self.own_k = Query(own.q_proj, own.scaling), half_split(own.k_proj)
         self.own_v, self.own_o = own.v_proj, own.o_proj
-        self.q, self.k = half_split(cross.q_proj), half_split(cross.k_proj)
-        self.v, self.o = cross.v_proj, cross.o_proj
-        self.own_scale, self.scale = own.scaling, cross.scaling
+        self.cross = FoldedCrossAttention(cross, split_keys, form.parts) if form.folded else CrossAttention(cross)
+        self.parts = form.parts
         self.norm1, self.norm2, self.norm3 = module.layer_norm1, module.layer_norm2, module.layer_norm3
         if hasattr(module, "mlp"):  # EdgeTAM
             self.up, self.down, self.activation = module.mlp.up_proj, module.mlp.down_proj, module.mlp.act_fn
         else:  # SAM 2
             self.up, self.down, self.activation = module.linear1, module.linear2, module.activation
 
-    def forward(self, x, keys, values, bias, table, spatial_tables, memory_shape):
-        """x (b|1, n, C); keys, values (b, M*T + 4P, D); bias (b, 1, M*T + 4P).
-
-        ``table`` rotates the image tokens; ``spatial_tables`` (T, C/2) the tokens of one memory, of
-        which there are M: ``memory_shape`` is (M, T). Pointer tokens are not rotated.
-        """
+    def forward(self, x: Tensor, table, bank: Bank) -> Tensor:
+        """x (b|1, n, C); ``table`` cos and sin (n, C/2) of the image tokens."""
         y = self.norm1(x)
-        q, k = rotate(self.own_q(y), *table), rotate(self.own_k(y), *table)
-        x = x + self.own_o(attend(q, k, self.own_v(y), self.own_scale))
-
-        slots, tokens = memory_shape
-        q = rotate(self.q(self.norm2(x)), *table)
-        k = self.k(keys)
-        spatial = k[:, : slots * tokens].reshape(k.shape[0], slots, tokens, k.shape[2])
-        spatial = rotate(spatial, *spatial_tables).reshape(k.shape[0], slots * tokens, k.shape[2])
-        k = torch.cat([spatial, k[:, slots * tokens :]], dim=1)
-        x = x + self.o(attend(q, k, self.v(values), self.scale, bias))
+        q, k = rotate(self.own_q(y), *table), rotate(self.own_k(y), *table).transpose(-1, -2)
+        x = x + self.own_o(attend_in_parts(self.parts, q, lambda part: torch.matmul(part, k), self.own_v(y)))
+        x = x + self.cross(self.norm2(x), table, bank)
         return x + self.down(self.activation(self.up(self.norm3(x))))
 
 
@@ -84,31 +202,24 @@ class MemoryAttention(nn.Module):
     ptr_tpos (B, P), ptr_valid (B, P) -> (B, g*g, C).
     """
 
-    def __init__(self, model: nn.Module, grid: int, tokens: int, edgetam: bool):
+    def __init__(self, model: nn.Module, grid: int, tokens: int, edgetam: bool, form: Form):
         super().__init__()
         module, config = model.memory_attention, model.config
         width = config.memory_attention_hidden_size
         theta = float(config.rope_parameters["rope_theta"])
-        self.layers = nn.ModuleList([MemoryLayer(layer) for layer in module.layers])
+        # A key that is not rotated is worth a score matrix of its own only where there are many.
+        self.layers = nn.ModuleList([MemoryLayer(layer, form, split_keys=edgetam) for layer in module.layers])
         self.norm = module.layer_norm
-        self.tokens = tokens
         cos, sin = rotary_table(grid, width, theta)
         self.register_buffer("cos", cos)
         self.register_buffer("sin", sin)
-        if edgetam:
-            # 1-D latents first: no position and no rotation (cos 1, sin 0 leave them as they are).
-            side = config.memory_attention_rope_k_sizes[0]
-            cos, sin = rotary_table(side, width, theta)
-            plain = tokens - side * side
-            cos = torch.cat([torch.ones(plain, cos.shape[1]), cos])
-            sin = torch.cat([torch.zeros(plain, sin.shape[1]), sin])
-            place = to_tokens(sine_grid(model.mem_dim, side))
-            place = torch.cat([torch.zeros(1, plain, model.mem_dim), place], dim=1)
-        else:
-            place = to_tokens(sine_grid(model.mem_dim, grid))
+        # EdgeTAM: 1-D latents first, with no position and no rotation, then a grid of 2-D latents.
+        side = config.memory_attention_rope_k_sizes[0] if edgetam else grid
+        self.plain = tokens - side * side
+        cos, sin = rotary_table(side, width, theta)
         self.register_buffer("memory_cos", cos)
         self.register_buffer("memory_sin", sin)
-        self.register_buffer("memory_place", place[:, None])  # (1, 1, T, D)
+        self.register_buffer("memory_place", to_tokens(sine_grid(model.mem_dim, side))[:, None])  # (1, 1, side*side, D)
         self.register_buffer("image_place", 0.1 * to_tokens(sine_grid(width, grid)))
         table = frozen(model.memory_temporal_positional_encoding)[:, 0, 0]
         self.time_table = nn.Parameter(table, requires_grad=False)  # (7, D)
@@ -123,27 +234,34 @@ class MemoryAttention(nn.Module):
         index = torch.arange(half, dtype=torch.float32)
         self.register_buffer("periods", 10000 ** (2 * (index // 2) / half))
 
-    def forward(self, feat, mem, mem_tpos, mem_valid, ptr, ptr_tpos, ptr_valid):
+    def _bank(self, mem, mem_tpos, mem_valid, ptr, ptr_tpos, ptr_valid) -> Bank:
         b, slots, tokens, width = mem.shape
-        pointers = ptr.shape[1]
+        pointers, plain = ptr.shape[1], self.plain
         splits = ptr.shape[2] // width
         time = F.embedding(mem_tpos, self.time_table)[:, :, None]  # (b, M, 1, D)
-        place = (self.memory_place + time).reshape(b, slots * tokens, width)
         angle = ptr_tpos[..., None] / self.periods
         wave = torch.cat([torch.sin(angle), torch.cos(angle)], dim=-1)
-        ptr_place = self.pointer_time(wave)[:, :, None].expand(b, pointers, splits, width)
-        values = torch.cat([mem.reshape(b, slots * tokens, width),
-                            ptr.reshape(b, pointers * splits, width)], dim=1)
-        keys = values + torch.cat([place, ptr_place.reshape(b, pointers * splits, width)], dim=1)
-        mem_bias = ((1 - mem_valid) * MASKED)[:, :, None].expand(b, slots, tokens)
-        ptr_bias = ((1 - ptr_valid) * MASKED)[:, :, None].expand(b, pointers, splits)
-        bias = torch.cat([mem_bias.reshape(b, 1, -1), ptr_bias.reshape(b, 1, -1)], dim=2)
+        age = self.pointer_time(wave)[:, :, None]  # (b, P, 1, D)
+        pieces = [(mem[:, :, plain:], self.memory_place + time, mem_valid)]
+        if plain:
+            pieces.append((mem[:, :, :plain], time, mem_valid))
+        pieces.append((ptr.reshape(b, pointers, splits, width), age, ptr_valid))
+        values, keys, bias = [], [], []
+        for value, place, valid in pieces:
+            count = value.shape[1] * value.shape[2]
+            values.append(value.reshape(b, count, width))
+            keys.append((value + place).reshape(b, count, width))
+            masked = ((1 - valid) * MASKED)[:, :, None].expand(b, value.shape[1], value.shape[2])
+            bias.append(masked.reshape(b, 1, count))
+        return Bank(torch.cat(keys, dim=1), torch.cat(values, dim=1), torch.cat(bias, dim=2),
+                    slots * (tokens - plain), (self.memory_cos, self.memory_sin))
 
+    def forward(self, feat, mem, mem_tpos, mem_valid, ptr, ptr_tpos, ptr_valid):
+        bank = self._bank(mem, mem_tpos, mem_valid, ptr, ptr_tpos, ptr_valid)
         # Up to the first cross-attention all objects share the image: that part runs once.
         x = to_tokens(feat) + self.image_place
         for layer in self.layers:
-            x = layer(x, keys, values, bias, (self.cos, self.sin),
-                      (self.memory_cos, self.memory_sin), (slots, tokens))
+            x = layer(x, (self.cos, self.sin), bank)
         return self.norm(x)
 
 

@@ -87,8 +87,8 @@ class Reference:
         for obj, prompt in prompts.items():
             self._add(session, obj, prompt)
         session.obj_with_new_inputs = list(prompts)
-        # The session keeps neither the predicted IoU nor the memory before rounding. It decodes and
-        # encodes once per frame and object, in this order, so hooks can collect both.
+        # The session keeps neither the predicted IoU nor the memory before rounding. It goes through the
+        # frames, and through the objects in each; memories it may encode for all objects at once.
         ious, margins, memories = [], [], []
         decoder = self.model.mask_decoder
         threshold = decoder.dynamic_multimask_stability_thresh
@@ -106,7 +106,7 @@ class Reference:
             margins.append(float(best[0] - best[1]) if len(best) > 1 else stability.pop())
 
         hooks = [decoder.register_forward_hook(decoded),
-                 self.model.memory_encoder.register_forward_hook(lambda _m, _i, out: memories.append(out[0]))]
+                 self.model.memory_encoder.register_forward_hook(lambda _m, _i, out: memories.extend(out[0].split(1)))]
         decoder._get_stability_scores = measured
         try:
             for _ in self.model.propagate_in_video_iterator(session, start_frame_idx=frame):
@@ -138,7 +138,7 @@ class Reference:
         stored = session.output_dict_per_obj[index]
         merged = {**stored["cond_frame_outputs"], **stored["non_cond_frame_outputs"]}
         states = {}
-        for (frame, out), iou, memory, margin in zip(sorted(merged.items()), ious, memories, margins):
+        for (frame, out), iou, memory, margin in zip(sorted(merged.items()), ious, memories, margins, strict=True):
             kept = out["maskmem_features"].float()
             if self.model.config.model_type == "sam2_video":
                 kept = kept.permute(1, 0, 2)  # stored as (g*g, 1, D)

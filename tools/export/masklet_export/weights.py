@@ -33,46 +33,50 @@ def random_init(model: nn.Module, seed: int) -> None:
     have both signs and most object scores are positive.
     """
     generator = torch.Generator().manual_seed(seed)
+    for name, tensor in weight_tensors(model).items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        with torch.no_grad():
+            tensor.copy_(random_value(name, tuple(tensor.shape), generator))
+    tie_position_matrix(model)
 
-    def normal(shape, std, mean=0.0):
+
+def random_value(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """A tensor of the scale that suits the parameter or buffer ``name`` of a transformers model."""
+
+    def normal(std, mean=0.0):
         return torch.randn(shape, generator=generator) * std + mean
 
-    for name, tensor in weight_tensors(model).items():
-        shape = tuple(tensor.shape)
-        leaf = name.rsplit(".", 1)[-1]
-        if leaf == "num_batches_tracked":
-            continue
-        if leaf == "running_var":
-            value = torch.rand(shape, generator=generator) * 0.5 + 0.75
-        elif leaf == "running_mean":
-            value = normal(shape, 0.1)
-        elif leaf == "positional_embedding":
-            value = normal(shape, 1.0)
-        elif "latents" in leaf:
-            value = normal(shape, 1.0)
-        elif leaf == "scale":  # layer scale of the memory fuser
-            value = normal(shape, 0.05, 0.3)
-        elif name.endswith("pred_obj_score_head.proj_out.bias"):
-            value = normal(shape, 0.1, 2.5)
-        elif "token" in name or "embed" in leaf or "embed." in name and len(shape) == 2 or len(shape) == 0 \
-                or "pointer" in leaf or "encoding" in leaf or "embedding" in leaf:
-            value = normal(shape, 0.5)
-        elif leaf == "weight" and len(shape) == 1:  # normalisation
-            value = normal(shape, 0.1, 1.0)
-        elif len(shape) <= 1:
-            value = normal(shape, 0.05)
-        else:
-            fan_in = math.prod(shape[1:])
-            if "upscale_conv" in name:  # transposed convolution: (in, out, k, k), kernel = stride
-                fan_in = shape[0]
-            value = normal(shape, _gain(name) / math.sqrt(fan_in))
-        if "output_hypernetworks_mlps" in name and ".proj_out." in name:
-            # Mask = product with GELU outputs, whose mean is positive: coefficients that sum to zero
-            # keep masks from being all object or all background.
-            value = value - value.mean(dim=0, keepdim=True)
-        with torch.no_grad():
-            tensor.copy_(value)
-    tie_position_matrix(model)
+    leaf = name.rsplit(".", 1)[-1]
+    if leaf == "running_var":
+        return torch.rand(shape, generator=generator) * 0.5 + 0.75
+    if leaf == "running_mean":
+        return normal(0.1)
+    if leaf == "positional_embedding":
+        return normal(1.0)
+    if "latents" in leaf:
+        return normal(1.0)
+    if leaf == "scale":  # layer scale of the memory fuser
+        return normal(0.05, 0.3)
+    if name.endswith("pred_obj_score_head.proj_out.bias"):
+        return normal(0.1, 2.5)
+    if "token" in name or "embed" in leaf or "embed." in name and len(shape) == 2 or len(shape) == 0 \
+            or "pointer" in leaf or "encoding" in leaf or "embedding" in leaf:
+        return normal(0.5)
+    if leaf == "weight" and len(shape) == 1:  # normalisation
+        return normal(0.1, 1.0)
+    if len(shape) <= 1:
+        value = normal(0.05)
+    else:
+        fan_in = math.prod(shape[1:])
+        if "upscale_conv" in name:  # transposed convolution: (in, out, k, k), kernel = stride
+            fan_in = shape[0]
+        value = normal(_gain(name) / math.sqrt(fan_in))
+    if "output_hypernetworks_mlps" in name and ".proj_out." in name:
+        # Mask = product with GELU outputs, whose mean is positive: coefficients that sum to zero
+        # keep masks from being all object or all background.
+        value = value - value.mean(dim=0, keepdim=True)
+    return value
 
 
 # Plain scaling would leave attention nearly uniform and the memory without effect on the masks, so
