@@ -18,6 +18,7 @@ from .model import SPEC, TrainableModel, fold, initial_model
 from .step import run_clip
 
 WARMUP = 60
+BACKBONE_RATE = 0.3
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Phase:
 
 # Prompts and the step from one frame to the next, then longer clips with the model's own memories.
 PHASES = (
-    Phase(2000, Plan(9, 1), 0.0),
-    Phase(500, Plan(4, 2, 1), 0.9),
-    Phase(500, Plan(3, 3), 0.5),
+    Phase(1400, Plan(6, 1), 0.0),
+    Phase(300, Plan(4, 2, 1), 0.9),
+    Phase(300, Plan(3, 3), 0.5),
     Phase(10**9, Plan(2, 5), 0.15, 0.15),
 )
 
@@ -56,6 +57,11 @@ def learning_rate(step: int, peak: float, decay_from: int | None, steps: int) ->
     return rate
 
 
+def backbone_parameters(model):
+    """In the model's order; they learn at a fraction of the rate (BACKBONE_RATE), being without norms."""
+    return [p for p in model.vision_encoder.backbone.parameters() if p.requires_grad]
+
+
 class Trainer:
     """Model and optimiser at a step; ``advance`` takes one."""
 
@@ -67,16 +73,19 @@ class Trainer:
         self._optimiser()
 
     def _optimiser(self) -> None:
-        params = [p for p in self.net.model.parameters() if p.requires_grad]
+        backbone = set(backbone_parameters(self.net.model))
+        params = [p for p in self.net.model.parameters() if p.requires_grad and p not in backbone]
         self.optimiser = torch.optim.AdamW(
             [{"params": [p for p in params if p.ndim > 1], "weight_decay": 0.02},
-             {"params": [p for p in params if p.ndim <= 1], "weight_decay": 0.0}], lr=self.peak, betas=(0.9, 0.98))
+             {"params": [p for p in params if p.ndim <= 1], "weight_decay": 0.0},
+             {"params": list(backbone_parameters(self.net.model)), "weight_decay": 0.02}], lr=self.peak, betas=(0.9, 0.98))
 
     def advance(self, clip, decay_from: int | None, steps: int):
         """One step on ``clip``; returns its outcome."""
         phase = phase_at(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.peak, decay_from, steps)
+        self.optimiser.param_groups[-1]["lr"] *= BACKBONE_RATE
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
         out = run_clip(self.net, clip, phase.teacher, generator, phase.drop)
         self.optimiser.zero_grad(set_to_none=True)

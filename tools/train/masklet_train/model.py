@@ -74,6 +74,10 @@ def initial_model(seed: int) -> nn.Module:
             weight = attention.q_proj.weight
             weight.copy_(torch.randn(weight.shape, generator=generator) * 2 / weight.shape[1] ** 0.5)
             attention.k_proj.weight.copy_(weight)
+            # What attention brings arrives in the basis that the next query is taken from.
+            value = attention.v_proj.weight
+            value.copy_(torch.randn(value.shape, generator=generator) / value.shape[1] ** 0.5)
+            attention.o_proj.weight.copy_(2 * value.T)
         for layer in model.memory_attention.layers:
             crossing = layer.cross_attn_image
             width = crossing.q_proj.weight.shape[0]
@@ -83,7 +87,7 @@ def initial_model(seed: int) -> nn.Module:
                     projection.bias[first : first + 16 : 2] = 2.4
         # Quiet branches: what a residual stream holds (a point's place, an object's mark) outlasts them.
         for name, module in model.named_modules():
-            decoding = name.startswith("mask_decoder.transformer") and name.endswith((".o_proj", ".mlp.proj_out"))
+            decoding = name.startswith("mask_decoder.transformer") and name.endswith(("self_attn.o_proj", ".mlp.proj_out"))
             attending = name.startswith("memory_attention") and name.endswith(("self_attn.o_proj", ".mlp.down_proj"))
             if decoding or attending:
                 module.weight.mul_(0.3)

@@ -16,6 +16,7 @@ from torch import Tensor
 from .model import TrainableModel
 
 ABSENT = -1024.0
+FEATURE_PENALTY = 0.1
 
 
 @dataclass
@@ -122,13 +123,16 @@ def run_clip(net: TrainableModel, clip: Clip, teacher: float = 0.0, generator: t
              drop: float = 0.0, prompts_later: bool = False, memory: bool = True) -> Outcome:
     """Tracks the clip. ``prompts_later``: the later frames are also decoded from their own prompts.
 
-    ``memory`` False leaves only the first frame's memory out of later frames' reach by masking it all.
+    ``memory`` False: later frames are decoded with an empty memory bank.
     """
     net.refresh()
     dims, step = net.dims, net.track
     count, frames = clip.images.shape[:2]
     rows = len(clip.clip)
     s0, s1, feat = (x.reshape(count, frames, *x.shape[1:]) for x in net.image_encoder(clip.images.flatten(0, 1)))
+    # Nothing else bounds the features of the folded backbone; where they outgrow the position encoding
+    # and the prompt embeddings, prompts and memories are no longer seen.
+    excess = sum(F.relu(x.square().mean() - 1) + 0.02 * x.square().mean() for x in (s0, s1, feat))
     area = clip.masks.sum((2, 3))
     truth = F.avg_pool2d(clip.masks, 4)
     chance = lambda p: torch.rand((), generator=generator).item() < p
@@ -153,7 +157,8 @@ def run_clip(net: TrainableModel, clip: Clip, teacher: float = 0.0, generator: t
             kept = entries if drop == 0 else [e for e in entries if e[0] == t - 1 or not chance(drop)] or entries[:1]
             bank = _bank(kept, t, rows, clip.age)
             if not memory:
-                bank["mem_valid"], bank["ptr_valid"] = torch.zeros_like(bank["mem_valid"]), torch.zeros_like(bank["ptr_valid"])
+                # All masked alike is attention to all of it, so the contents have to go as well.
+                bank |= {name: torch.zeros_like(bank[name]) for name in ("mem", "ptr", "mem_valid", "ptr_valid")}
             x = step.attention(f, **bank)
             out = decode(step.decoder, x + step.no_mask, step.blank.expand(rows, -1, -1), None, f0, f1)
             loss, scored = decoded_loss(out, truth[:, t], area[:, t], None)
@@ -182,7 +187,7 @@ def run_clip(net: TrainableModel, clip: Clip, teacher: float = 0.0, generator: t
             exact = step.memory.from_binary(f[given], clip.masks[given, :1], torch.ones(len(given), 1))
             pointer, stored = pointer.index_copy(0, given, ptr), stored.index_copy(0, given, exact)
         entries.append((t, stored, pointer))
-    return Outcome(total / weight, ious, drawn, sum(hits) / len(hits))
+    return Outcome(total / weight + FEATURE_PENALTY * excess, ious, drawn, sum(hits) / len(hits))
 
 
 def _bank(entries, t: int, rows: int, age: int) -> dict[str, Tensor]:
