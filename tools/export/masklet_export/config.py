@@ -61,15 +61,15 @@ MODELS: dict[str, ModelSpec] = {
 }
 
 # EdgeTAM condenses a frame's memory to a square grid of 2-D latents, so g = S/16 must be a multiple
-# of that grid's side: 16 in the released model, 8 in the mini model.
+# of that grid's side, 16.
 # SAM 2's Hiera tiles an 8x8 position window over the S/4 grid, and its FPN doubles the S/32 grid to
 # meet the S/16 grid: both ask for multiples of 32. Smaller grids than 4x4 at S/32 are of no use.
-_SIZE_RULES = {"edgetam": (256, 256, 2048), "edgetam_mini": (128, 128, 1024), "sam2": (32, 128, 2048)}
+_SIZE_RULES = {"edgetam": (256, 256, 2048), "sam2": (32, 128, 2048)}
 
 
 def check_image_size(spec: ModelSpec, size: int) -> None:
     """Raises ExportError naming the sizes the model takes when ``size`` is not one of them."""
-    step, low, high = _SIZE_RULES.get(spec.name) or _SIZE_RULES[spec.family]
+    step, low, high = _SIZE_RULES[spec.family]
     if size % step == 0 and low <= size <= high:
         return
     examples = ", ".join(str(s) for s in range(low, high + 1, step)) if (high - low) // step < 10 else (
@@ -108,7 +108,8 @@ def _edgetam_config(spec: ModelSpec, size: int):
                                     enable_temporal_pos_encoding_for_object_pointers=False)
     else:
         # Keeps the temporal encoding of pointers and the occlusion embedding (SAM 2.1 has both), so
-        # that the small model exercises every input.
+        # that the small model exercises every input. At its own 256 there is one 2-D latent per cell,
+        # so that queries and memories lie on one rotary grid.
         width = 128
         backbone = TimmWrapperConfig(
             architecture="repvit_m0_9",
@@ -121,11 +122,11 @@ def _edgetam_config(spec: ModelSpec, size: int):
             mask_decoder_config=dict(hidden_size=width, mlp_dim=128, num_attention_heads=2,
                                      attention_downsample_rate=4, iou_head_hidden_dim=64),
             memory_attention_hidden_size=width, memory_attention_mlp_hidden_size=128,
-            memory_attention_rope_k_sizes=[8, 8],
+            memory_attention_rope_k_sizes=[16, 16],
             memory_encoder_hidden_size=width, mask_downsampler_embed_dim=width,
             memory_fuser_embed_dim=width, memory_fuser_intermediate_dim=64,
-            perceiver_resampler_num_latents=64, perceiver_resampler_num_latents_2d=64,
-            perceiver_resampler_mlp_intermediate_size=64)
+            perceiver_resampler_num_latents=32, perceiver_resampler_num_latents_2d=256,
+            perceiver_resampler_num_layers=1, perceiver_resampler_mlp_intermediate_size=64)
     return resize_config(config, size)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "export"))
 
 from masklet_export.components import MaskPrompt, MemoryStep, PromptDecoder, TrackStep, model_dims  # noqa: E402
-from masklet_export.config import MODELS, hf_config  # noqa: E402
+from masklet_export.config import MODELS  # noqa: E402
 from masklet_export.decoder import MaskDecoder  # noqa: E402
 from masklet_export.encoder import build_image_encoder  # noqa: E402
 from masklet_export.layers import to_tokens  # noqa: E402
@@ -30,19 +30,6 @@ from masklet_export.weights import new_model, random_init, reparameterise, tie_p
 
 SPEC = MODELS["edgetam_mini"]
 SIZE = SPEC.default_size
-
-
-def architecture():
-    """The mini model with one 2-D latent per cell of its 16x16 grid.
-
-    Queries and memories then share one rotary grid, so that a cell can find its own place in a memory;
-    with fewer latents their places would lie on grids of different size.
-    """
-    config = hf_config(SPEC, SIZE)
-    config.memory_attention_rope_k_sizes = [SIZE // 16, SIZE // 16]
-    config.perceiver_resampler_num_latents, config.perceiver_resampler_num_latents_2d = 32, (SIZE // 16) ** 2
-    config.perceiver_resampler_num_layers = 1
-    return config
 
 
 def initial_model(seed: int) -> nn.Module:
@@ -54,7 +41,7 @@ def initial_model(seed: int) -> nn.Module:
     faster rotary channels, so that a cell first reads the memory at its own place; layer scales,
     norms and biases are neutral.
     """
-    model = new_model(SPEC, SIZE, architecture())
+    model = new_model(SPEC, SIZE)
     random_init(model, seed)
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
@@ -117,7 +104,7 @@ def fold(model: nn.Module, images: Tensor) -> None:
 @torch.no_grad()
 def unfold(folded: nn.Module) -> nn.Module:
     """A model in the form ``transformers`` saves and loads, equal to the folded one."""
-    model = new_model(SPEC, SIZE, architecture())
+    model = new_model(SPEC, SIZE)
     own = folded.state_dict()
     prefix = "vision_encoder.backbone.timm_model."
     rest = {k: v for k, v in own.items() if not k.startswith(prefix)}
