@@ -37,6 +37,8 @@ MODELS: dict[str, ModelSpec] = {
     for spec in (
         ModelSpec("edgetam", "edgetam", "edgetam", 1024),
         ModelSpec("edgetam_mini", "edgetam", "mini", 256),
+        # What tools/train trains; it takes edgetam_mini's place inside the project once it is good.
+        ModelSpec("edgetam_small", "edgetam", "mini", 256),
         ModelSpec("sam2_tiny", "sam2", "tiny", 1024, dict(
             hidden_size=96, blocks_per_stage=[1, 2, 7, 2], embed_dim_per_stage=[96, 192, 384, 768],
             num_attention_heads_per_stage=[1, 2, 4, 8], num_attention_heads=1,
@@ -61,7 +63,7 @@ MODELS: dict[str, ModelSpec] = {
 }
 
 # EdgeTAM condenses a frame's memory to a square grid of 2-D latents, so g = S/16 must be a multiple
-# of that grid's side: 16 in the released model, 8 in the mini model.
+# of that grid's side: 16 in the released model and the small one, 8 in the mini model.
 # SAM 2's Hiera tiles an 8x8 position window over the S/4 grid, and its FPN doubles the S/32 grid to
 # meet the S/16 grid: both ask for multiples of 32. Smaller grids than 4x4 at S/32 are of no use.
 _SIZE_RULES = {"edgetam": (256, 256, 2048), "edgetam_mini": (128, 128, 1024), "sam2": (32, 128, 2048)}
@@ -108,8 +110,10 @@ def _edgetam_config(spec: ModelSpec, size: int):
                                     enable_temporal_pos_encoding_for_object_pointers=False)
     else:
         # Keeps the temporal encoding of pointers and the occlusion embedding (SAM 2.1 has both), so
-        # that the small model exercises every input.
+        # that these models exercise every input. At 256 the small one has one 2-D latent per cell, so
+        # that queries and memories lie on one rotary grid.
         width = 128
+        side, latents, layers = (8, 64, 2) if spec.name == "edgetam_mini" else (16, 32, 1)
         backbone = TimmWrapperConfig(
             architecture="repvit_m0_9",
             model_args=dict(timm_args, embed_dim=(16, 32, 64, 96), depth=(1, 1, 3, 1)))
@@ -121,11 +125,11 @@ def _edgetam_config(spec: ModelSpec, size: int):
             mask_decoder_config=dict(hidden_size=width, mlp_dim=128, num_attention_heads=2,
                                      attention_downsample_rate=4, iou_head_hidden_dim=64),
             memory_attention_hidden_size=width, memory_attention_mlp_hidden_size=128,
-            memory_attention_rope_k_sizes=[8, 8],
+            memory_attention_rope_k_sizes=[side, side],
             memory_encoder_hidden_size=width, mask_downsampler_embed_dim=width,
             memory_fuser_embed_dim=width, memory_fuser_intermediate_dim=64,
-            perceiver_resampler_num_latents=64, perceiver_resampler_num_latents_2d=64,
-            perceiver_resampler_mlp_intermediate_size=64)
+            perceiver_resampler_num_latents=latents, perceiver_resampler_num_latents_2d=side * side,
+            perceiver_resampler_num_layers=layers, perceiver_resampler_mlp_intermediate_size=64)
     return resize_config(config, size)
 
 

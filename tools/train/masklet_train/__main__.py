@@ -1,0 +1,7 @@
+"""``python -m masklet_train``."""
+
+import sys
+
+from .loop import main
+
+sys.exit(main())
