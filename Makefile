@@ -49,7 +49,14 @@ check: setup ## formatting, clippy and rustdoc, with and without OpenCV
 	bash -n tools/setup
 	sh -n tools/opencv-env
 
-rust-test: setup
+# The default bundle's architecture in half precisions: what TensorRT's builder is tested on.
+TEST_EXPORTS := .cache/test-exports
+$(TEST_EXPORTS)/%/bundle.toml: $(wildcard tools/export/masklet_export/*.py)
+	tools/setup --python
+	PYTHONPATH=tools/export "$${MASKLET_PYTHON:-.venv/bin/python}" -m masklet_export \
+	    --model edgetam_mini --random-init 7 --precision $* --skip-check --out $(@D)
+
+rust-test: setup $(TEST_EXPORTS)/bf16/bundle.toml $(TEST_EXPORTS)/fp16/bundle.toml
 	tools/setup --tensorrt-test-libs --nvrtc
 	$(CARGO) test --workspace
 	$(CARGO) test --workspace --no-default-features

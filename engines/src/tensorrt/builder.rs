@@ -214,18 +214,23 @@ impl Builder {
                 table.progress_free,
             )?;
             (table.config_set_progress)(config.raw(), monitor.raw());
-            let cache = Owned::new(
-                (table.timing_cache_new)(
-                    config.raw(),
-                    self.timing_cache.as_ptr().cast(),
-                    self.timing_cache.len(),
-                ),
-                table.timing_cache_free,
-            );
-            // RTX has no timings to keep and may refuse; a build without the cache is a build.
-            let cache = cache.ok().filter(|cache| {
-                result::accepted((table.config_set_timing_cache)(config.raw(), cache.raw())).is_ok()
-            });
+            // RTX times nothing while it builds. Where the cache is refused a build is still a build.
+            let cache = (self.library.flavour() == Flavour::TensorRt)
+                .then(|| {
+                    Owned::new(
+                        (table.timing_cache_new)(
+                            config.raw(),
+                            self.timing_cache.as_ptr().cast(),
+                            self.timing_cache.len(),
+                        ),
+                        table.timing_cache_free,
+                    )
+                })
+                .and_then(Result::ok)
+                .filter(|cache| {
+                    let set = (table.config_set_timing_cache)(config.raw(), cache.raw());
+                    result::accepted(set).is_ok()
+                });
             let plan = Owned::new(
                 (table.build)(builder.raw(), network.raw(), config.raw()),
                 table.memory_free,
