@@ -90,14 +90,11 @@ impl TargetFields {
 
 impl fmt::Display for TargetFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(device) = &self.device {
-            write!(f, "{device} ")?;
+        let capabilities = self.compute_capabilities.join(", ");
+        match &self.device {
+            Some(device) => write!(f, "{device} (compute capability {capabilities})"),
+            None => write!(f, "compute capability {capabilities}"),
         }
-        write!(
-            f,
-            "(compute capability {})",
-            self.compute_capabilities.join(", ")
-        )
     }
 }
 

@@ -77,8 +77,9 @@ fn loaded() -> Result<Library, TensorRtError> {
     // SAFETY: the driver's library may be loaded any number of times and is made for it.
     let library = unsafe { Library::new(DRIVER) }.map_err(|error| {
         TensorRtError::Driver(format!(
-            "no CUDA driver here: {DRIVER} could not be loaded ({error}); install NVIDIA's driver \
-             (on a Jetson it is part of JetPack)"
+            "no CUDA driver here: {DRIVER} could not be loaded ({}); install NVIDIA's driver (on a \
+             Jetson it is part of JetPack)",
+            super::library::loader_message(&error)
         ))
     })?;
     // SAFETY: cuInit's signature, see above.

@@ -278,7 +278,7 @@ fn place(folder: Option<&Path>, name: &str) -> PathBuf {
 }
 
 /// The loader's own words, without the crate's around them.
-fn loader_message(error: &libloading::Error) -> String {
+pub(super) fn loader_message(error: &libloading::Error) -> String {
     use std::error::Error;
     error
         .source()
