@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run build test check rust-test python-test bench clean
+.PHONY: help setup run build test check test-exports rust-test python-test bench clean
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
@@ -49,14 +49,22 @@ check: setup ## formatting, clippy and rustdoc, with and without OpenCV
 	bash -n tools/setup
 	sh -n tools/opencv-env
 
-# The default bundle's architecture in half precisions: what TensorRT's builder is tested on.
+# What TensorRT's builder is tested on: exports with random weights in half precisions. They take
+# about two minutes on two cores, once.
 TEST_EXPORTS := .cache/test-exports
+TEST_MODELS := edgetam_mini-256 edgetam-512 edgetam-1024 sam2_tiny-512
+TEST_BUNDLES := $(foreach model,$(TEST_MODELS),$(TEST_EXPORTS)/$(model)-bf16 $(TEST_EXPORTS)/$(model)-fp16)
 $(TEST_EXPORTS)/%/bundle.toml: $(wildcard tools/export/masklet_export/*.py)
-	tools/setup --python
-	PYTHONPATH=tools/export "$${MASKLET_PYTHON:-.venv/bin/python}" -m masklet_export \
-	    --model edgetam_mini --random-init 7 --precision $* --skip-check --out $(@D)
+	@IFS=- read -r model size precision <<<"$*"; \
+	OMP_NUM_THREADS=1 PYTHONPATH=tools/export "$${MASKLET_PYTHON:-.venv/bin/python}" -m masklet_export \
+	    --model "$$model" --imgsz "$$size" --precision "$$precision" --random-init 7 --skip-check \
+	    --out $(@D)
 
-rust-test: setup $(TEST_EXPORTS)/bf16/bundle.toml $(TEST_EXPORTS)/fp16/bundle.toml
+test-exports: setup
+	tools/setup --python
+	$(MAKE) --no-print-directory -j2 $(TEST_BUNDLES:=/bundle.toml)
+
+rust-test: setup test-exports
 	tools/setup --tensorrt-test-libs --nvrtc
 	$(CARGO) test --workspace
 	$(CARGO) test --workspace --no-default-features

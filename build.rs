@@ -47,7 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     match engines(&exports) {
         Ok(line) => println!("cargo::warning={line}"),
-        Err(error) if required => return Err(error),
+        // As text: cargo shows what main returns with its debug form.
+        Err(error) if required => return Err(error.to_string().into()),
         Err(error) => println!("cargo::warning=no engines built: {error}"),
     }
     Ok(())

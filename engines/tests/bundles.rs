@@ -1,7 +1,7 @@
 //! Exported bundles in half precisions, built by the real TensorRT-RTX through our binding.
 //!
-//! `make test` exports the default bundle's architecture in bf16 and fp16 into
-//! `.cache/test-exports`; `MASKLET_TEST_EXPORTS` names another folder (larger models take minutes).
+//! `make test` exports models with random weights in bf16 and fp16 into `.cache/test-exports`
+//! (`make test-exports`); `MASKLET_TEST_EXPORTS` names another folder.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -85,7 +85,7 @@ fn rtx_builds_exported_bundles_in_half_precisions() {
     bundles.sort();
     if bundles.is_empty() {
         println!(
-            "skipped: no exported bundles in {} (make rust-test exports them)",
+            "skipped: no exported bundles in {} (make test-exports makes them)",
             folder.display()
         );
         return;
