@@ -25,6 +25,20 @@ fn stand_ins() -> Option<std::ffi::OsString> {
     Some(std::env::join_paths([cuda, nvinfer]).unwrap())
 }
 
+/// What `masklet synth` makes one object in one small video of.
+fn one_object(frames: &str) -> [&str; 8] {
+    [
+        "--videos",
+        "1",
+        "--frames",
+        frames,
+        "--size",
+        "64x48",
+        "--objects",
+        "1",
+    ]
+}
+
 /// A split and engines for it.
 struct Bench {
     libraries: std::ffi::OsString,
@@ -41,6 +55,11 @@ impl Bench {
         let ran = bench.simulated(&["build", "--engines", &engines], &[]).0;
         assert_eq!(ran.code, 0, "{ran:?}");
         Some(bench)
+    }
+
+    /// One object in one small video of so many frames.
+    fn one_object(frames: &str) -> Option<Self> {
+        Self::new(&one_object(frames))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -193,36 +212,23 @@ fn the_device_gives_the_masks_of_the_cpu_and_allocates_nothing_after_warm_up() {
 
 #[test]
 fn a_forgotten_wait_gives_wrong_masks_here() {
-    let Some(bench) = Bench::new(&[
-        "--videos",
-        "1",
-        "--frames",
-        "6",
-        "--size",
-        "64x48",
-        "--objects",
-        "1",
-    ]) else {
+    let Some(bench) = Bench::one_object("6") else {
         return;
     };
     let expected = bench.reference(&[]);
-    let (ran, _) = bench.run("sim", &[], &[("SCHEDULE", "lazy"), ("WAITS", "0")]);
-    let same = ran.code == 0 && tree(&bench.path("sim").join("masks")) == expected;
-    assert!(!same, "the simulated device does not notice a missing wait");
+    // The same schedule gives the right masks when waits are kept, so they alone make the difference.
+    for (waits, right) in [("1", true), ("0", false)] {
+        let settings = [("SCHEDULE", "lazy"), ("WAITS", waits)];
+        let (ran, _) = bench.run("sim", &[], &settings);
+        assert_eq!(ran.code, 0, "waits {waits}: {ran:?}");
+        let same = tree(&bench.path("sim").join("masks")) == expected;
+        assert_eq!(same, right, "waits {waits}: masks are the CPU's: {same}");
+    }
 }
 
 #[test]
 fn every_refused_allocation_ends_in_a_sentence_and_leaves_nothing() {
-    let Some(bench) = Bench::new(&[
-        "--videos",
-        "1",
-        "--frames",
-        "5",
-        "--size",
-        "64x48",
-        "--objects",
-        "1",
-    ]) else {
+    let Some(bench) = Bench::one_object("5") else {
         return;
     };
     let expected = bench.reference(&[]);
@@ -279,16 +285,7 @@ fn every_refused_allocation_ends_in_a_sentence_and_leaves_nothing() {
 
 #[test]
 fn a_plan_needs_no_device_once_engines_have_been_measured() {
-    let Some(bench) = Bench::new(&[
-        "--videos",
-        "1",
-        "--frames",
-        "5",
-        "--size",
-        "64x48",
-        "--objects",
-        "1",
-    ]) else {
+    let Some(bench) = Bench::one_object("5") else {
         return;
     };
     let engines = bench.engines();
@@ -321,16 +318,7 @@ fn without_a_device_tensorrt_says_what_is_missing_and_auto_takes_the_cpu() {
         println!("skipped: there is a CUDA device here");
         return;
     }
-    let split = synthetic(&[
-        "--videos",
-        "1",
-        "--frames",
-        "5",
-        "--size",
-        "64x48",
-        "--objects",
-        "1",
-    ]);
+    let split = synthetic(&one_object("5"));
     let path = split.path().display().to_string();
     let out = split.path().join("run").display().to_string();
     let ran = masklet(&[
@@ -359,18 +347,47 @@ fn an_engine_that_is_not_there_is_named() {
     };
     let bench = Bench {
         libraries,
-        split: synthetic(&[
-            "--videos",
-            "1",
-            "--frames",
-            "5",
-            "--size",
-            "64x48",
-            "--objects",
-            "1",
-        ]),
+        split: synthetic(&one_object("5")),
     };
     let (ran, _) = bench.run("sim", &[], &[]);
     assert_eq!(ran.code, 3, "{ran:?}");
     assert!(ran.stderr.contains("masklet build"), "{ran:?}");
+}
+
+#[test]
+fn auto_takes_a_device_with_engines_and_says_when_it_leaves_one_unused() {
+    let Some(bench) = Bench::one_object("5") else {
+        return;
+    };
+    let run = |engines: &Path| {
+        let (split, out) = (
+            bench.split.path().display().to_string(),
+            bench.path("auto").display().to_string(),
+        );
+        let engines = engines.display().to_string();
+        let args = [
+            "run",
+            "--split-dir",
+            &split,
+            "--out-dir",
+            &out,
+            "--engines",
+            &engines,
+            "--force",
+        ];
+        let ran = bench.simulated(&args, &[]).0;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stderr
+    };
+    let told = run(&bench.path("engines"));
+    assert!(
+        told.contains("backend tensorrt") && !told.contains("WARN"),
+        "{told}"
+    );
+    let told = run(&bench.path("nothing"));
+    assert!(told.contains("backend cpu"), "{told}");
+    assert!(
+        told.contains("this run is on the CPU") && told.contains("masklet build"),
+        "{told}"
+    );
 }

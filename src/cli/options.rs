@@ -237,7 +237,7 @@ impl ResourceArgs {
         }
     }
 
-    /// The backend for these models, with what `auto` passed over and why.
+    /// The backend for these models; with it, why `auto` left a device that is there unused.
     ///
     /// # Errors
     /// When the backend that was asked for is not there.
@@ -253,9 +253,9 @@ impl ResourceArgs {
                 .into()),
             },
             BackendArg::Auto => {
-                if let Availability::Unavailable(why) = backend::availability(BackendKind::TensorRt)
-                {
-                    return Ok((BackendKind::Cpu, Some(why)));
+                let there = backend::availability(BackendKind::TensorRt);
+                if there != Availability::Available {
+                    return Ok((BackendKind::Cpu, None));
                 }
                 let options = self.backend_options();
                 let limits = FrameLimits::default();

@@ -99,7 +99,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
     }
     let split = args.data.open()?;
     let models = args.models.open()?;
-    let (kind, passed_over) = args.resources.choose(&models)?;
+    let (kind, unused_device) = args.resources.choose(&models)?;
     let demand = Demand {
         objects: match args.objects {
             ObjectMode::Lockstep => most_objects(&split),
@@ -149,8 +149,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    if let Some(why) = passed_over {
-        tracing::debug!("running on the CPU: {why}");
+    if let Some(why) = unused_device {
+        tracing::warn!("there is a CUDA device, but this run is on the CPU: {why}");
     }
     if let Some(running_on) = running_on {
         progress.println(&running_on);

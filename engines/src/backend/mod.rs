@@ -8,6 +8,7 @@
 use crate::bundle::{Bundle, BundleError, Component};
 #[cfg(feature = "cpu")]
 use crate::cpu::{CpuBackend, CpuOptions};
+pub use crate::cuda::kernels::Normalization;
 use crate::memory::{
     AccessError, Arena, ArenaError, PlanRow, Slab, SlabError, Tensor, TensorMut, TensorRef,
 };
@@ -223,15 +224,6 @@ pub trait DeviceFrames {
         slot: usize,
         staging: &'a [Tensor<'_>],
     ) -> Result<MaskBits<'a>, BackendError>;
-}
-
-/// Mean and standard deviation of the model's input per channel, of values from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Normalization {
-    /// Mean of red, green, blue.
-    pub mean: [f32; 3],
-    /// Standard deviation of red, green, blue.
-    pub std: [f32; 3],
 }
 
 /// A mask as a device hands it over.

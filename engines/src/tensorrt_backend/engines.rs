@@ -6,7 +6,7 @@ use crate::bundle::{Bundle, Component};
 use crate::cuda::{Device, GraphExec, Stream};
 use crate::engine::{self, EngineStore, Measured, StoredEngine, Wanted};
 use crate::memory::{KeptBlock, PlanRow};
-use crate::tensor::{DType, TensorSpec};
+use crate::tensor::{DType, TensorSpec, element_count};
 use crate::tensorrt::{Context, DeviceAllocator, Engine, Library, Runtime};
 use std::sync::Arc;
 
@@ -101,13 +101,20 @@ struct Captured {
     graph: GraphExec,
 }
 
+/// A tensor that the component is bound to: what the contract says of it.
+struct Bound {
+    name: String,
+    dtype: DType,
+    bytes: usize,
+}
+
 /// A component ready to run.
 pub(super) struct Loaded {
     component: Component,
     /// Before the memory that it uses goes: see the order in which a session drops things.
     context: Context,
-    /// Names of inputs, then outputs, in the contract's order.
-    names: Vec<String>,
+    /// Inputs, then outputs, in the contract's order.
+    tensors: Vec<Bound>,
     captured: Vec<Captured>,
 }
 
@@ -136,7 +143,15 @@ impl Loaded {
         Ok(Self {
             component,
             context,
-            names: inputs.into_iter().chain(outputs).map(|s| s.name).collect(),
+            tensors: inputs
+                .into_iter()
+                .chain(outputs)
+                .map(|spec| Bound {
+                    bytes: element_count(&spec.shape) * spec.dtype.size(),
+                    dtype: spec.dtype,
+                    name: spec.name,
+                })
+                .collect(),
             captured: Vec::new(),
         })
     }
@@ -145,10 +160,40 @@ impl Loaded {
         self.component
     }
 
-    /// Queues the component on tensors at `addresses`, in the order of its names.
+    /// The tensors given, in the contract's order, are of its number, types and sizes.
+    ///
+    /// # Errors
+    /// Naming the tensor that is not.
+    pub(super) fn check_given(
+        &self,
+        given: impl ExactSizeIterator<Item = (DType, usize)>,
+    ) -> Result<(), BackendError> {
+        let wrong = |message: String| BackendError::Run {
+            kind: BackendKind::TensorRt,
+            component: self.component.name(),
+            message,
+        };
+        if given.len() != self.tensors.len() {
+            let (given, needed) = (given.len(), self.tensors.len());
+            return Err(wrong(format!(
+                "{given} tensors were given, {needed} are needed"
+            )));
+        }
+        for (tensor, (dtype, bytes)) in self.tensors.iter().zip(given) {
+            if (tensor.dtype, tensor.bytes) != (dtype, bytes) {
+                return Err(wrong(format!(
+                    "'{}' takes {} bytes of {}, {bytes} of {dtype} were given",
+                    tensor.name, tensor.bytes, tensor.dtype
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues the component on tensors at `addresses`, in the contract's order.
     ///
     /// # Safety
-    /// The addresses are live device tensors of the contract's types and shapes, and nothing but
+    /// The addresses are live device tensors that [`Self::check_given`] has accepted, and nothing but
     /// work on `stream` touches them until this work has run.
     pub(super) unsafe fn run(
         &mut self,
@@ -156,26 +201,15 @@ impl Loaded {
         addresses: &[u64],
         graphs: GraphMode,
     ) -> Result<(), BackendError> {
-        if addresses.len() != self.names.len() {
-            return Err(BackendError::Run {
-                kind: BackendKind::TensorRt,
-                component: self.component.name(),
-                message: format!(
-                    "{} tensors were given, {} are needed",
-                    addresses.len(),
-                    self.names.len()
-                ),
-            });
-        }
         let known = self.captured.iter().find(|c| c.addresses == addresses);
         if let Some(captured) = known.filter(|_| graphs != GraphMode::Off) {
             // SAFETY: the graph was captured for these very addresses, which the caller vouches for.
             unsafe { captured.graph.launch(stream)? };
             return Ok(());
         }
-        for (name, &address) in self.names.iter().zip(addresses) {
+        for (tensor, &address) in self.tensors.iter().zip(addresses) {
             // SAFETY: the caller's promise.
-            unsafe { self.context.set_address(name, address)? };
+            unsafe { self.context.set_address(&tensor.name, address)? };
         }
         // TensorRT wants to have run once before it is captured; this run counts as well.
         // SAFETY: as above.

@@ -4,10 +4,10 @@
 //! resizes, and they wait for the resize of the frame before. Everything else is on the compute
 //! stream, in order.
 
-use super::TensorRtBackend;
+use super::{TensorRtBackend, run_error};
 use crate::backend::{BackendError, DeviceFrames, FrameLimits, FrameSize, MaskBits, Normalization};
 use crate::cuda::kernels;
-use crate::memory::{AccessError, PlanRow, Tensor, TensorMut, TensorRef};
+use crate::memory::{PlanRow, Tensor, TensorMut, TensorRef};
 use crate::tensor::DType;
 
 /// Places in [`crate::backend::Needs::video`].
@@ -16,7 +16,6 @@ const TABLES: usize = 1;
 const NARROWED: usize = 2;
 const BITS: usize = 3;
 const FLAG: usize = 4;
-const VIDEO_ROWS: usize = 5;
 
 /// Bytes of the flag beside a mask.
 const FLAG_BYTES: usize = 4;
@@ -115,10 +114,6 @@ impl DeviceFrames for TensorRtBackend {
             scratch: place(video, NARROWED, "a narrowed frame", tables.scratch_bytes())?,
             tensor: image.address() as u64,
         };
-        let normalization = kernels::Normalization {
-            mean: normalization.mean,
-            std: normalization.std,
-        };
         self.upload.wait(&self.resized)?;
         // SAFETY: source and target are as long as the frame; the source stays until the frame's
         // masks are down (the trait's contract), the target is not touched by others until the
@@ -151,11 +146,14 @@ impl DeviceFrames for TensorRtBackend {
         let down = place(staging, slot, "a mask on its way down", bytes + FLAG_BYTES)? as *mut u8;
         let side = self.side / 4;
         if logits.dtype() != DType::F32 || logits.shape().elements() != side * side {
-            return Err(AccessError::WrongType {
-                held: logits.dtype(),
-                wanted: DType::F32,
-            }
-            .into());
+            return Err(run_error(
+                "mask",
+                &format!(
+                    "logits are {} values of {}, {side} x {side} of f32 are needed",
+                    logits.shape().elements(),
+                    logits.dtype()
+                ),
+            ));
         }
         // SAFETY: logits are side x side values, bits and flag are large enough (checked above),
         // all in order on the compute stream; `down` is pinned, of `bytes + 4` bytes, and nobody
@@ -202,6 +200,3 @@ impl DeviceFrames for TensorRtBackend {
         })
     }
 }
-
-/// How many rows [`rows`] gives; the tracker hands over as many tensors.
-const _: () = assert!(FLAG + 1 == VIDEO_ROWS);

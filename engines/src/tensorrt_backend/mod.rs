@@ -304,25 +304,17 @@ impl Backend for TensorRtBackend {
         let Some(loaded) = loaded.iter_mut().find(|l| l.component() == component) else {
             return Err(run_error(component.name(), "the component was not loaded"));
         };
-        let addresses: Vec<u64> = inputs
+        let given: Vec<(u64, DType, usize)> = inputs
             .iter()
-            .map(|tensor| tensor.address() as u64)
-            .chain(outputs.iter().map(|tensor| tensor.address() as u64))
+            .map(|t| (t.address() as u64, t.dtype(), t.bytes()))
+            .chain(
+                outputs
+                    .iter()
+                    .map(|t| (t.address() as u64, t.dtype(), t.bytes())),
+            )
             .collect();
-        let (wanted_inputs, wanted_outputs) = component.tensors(self.bundle.manifest());
-        let given = inputs
-            .iter()
-            .map(|t| (t.dtype(), t.bytes()))
-            .chain(outputs.iter().map(|t| (t.dtype(), t.bytes())));
-        for (spec, (dtype, bytes)) in wanted_inputs.iter().chain(&wanted_outputs).zip(given) {
-            let wanted = crate::tensor::element_count(&spec.shape) * spec.dtype.size();
-            if dtype != spec.dtype || bytes != wanted {
-                return Err(run_error(
-                    component.name(),
-                    &format!("'{}' takes {wanted} bytes of {}", spec.name, spec.dtype),
-                ));
-            }
-        }
+        loaded.check_given(given.iter().map(|&(_, dtype, bytes)| (dtype, bytes)))?;
+        let addresses: Vec<u64> = given.iter().map(|&(address, ..)| address).collect();
         // SAFETY: tensors are live device memory of the contract's sizes (checked above) whose
         // regions end only after the stream was waited for; only this stream works on them.
         unsafe { loaded.run(&self.compute, &addresses, self.graphs) }
