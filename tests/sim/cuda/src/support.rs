@@ -7,6 +7,7 @@ use serde::Deserialize;
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// Set in the second process.
 const CHILD: &str = "MASKLET_SIM_CHILD";
@@ -50,6 +51,7 @@ pub struct Allocation {
 /// # Errors
 /// When the stand-in's file is not where cargo puts it, or the folder cannot be written.
 pub fn library_folder() -> std::io::Result<PathBuf> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let program = std::env::current_exe()?;
     // Tests lie in target/<profile>/deps, as does the library; examples and binaries beside that.
     let library = program
@@ -66,14 +68,18 @@ pub fn library_folder() -> std::io::Result<PathBuf> {
             ))
         })?;
     let folder = library.with_file_name("sim-cuda");
+    // The tests of a process are threads of it and would make the same links.
+    let _held = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     std::fs::create_dir_all(&folder)?;
     for name in ["libcuda.so.1", "libcuda.so"] {
         let link = folder.join(name);
         if std::fs::read_link(&link).is_ok_and(|target| target == library) {
             continue;
         }
-        // Made beside and renamed: several tests may do this at once.
+        // Made beside and renamed: other processes may do this at once. One that was killed may
+        // have left a link of this name.
         let fresh = folder.join(format!("{name}.{}", std::process::id()));
+        let _ = std::fs::remove_file(&fresh);
         std::os::unix::fs::symlink(&library, &fresh)?;
         std::fs::rename(&fresh, &link)?;
     }
