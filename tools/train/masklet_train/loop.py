@@ -33,10 +33,11 @@ class Phase:
 
 # Prompts and the step from one frame to the next, then longer clips with the model's own memories.
 PHASES = (
-    Phase(1000, Plan(6, 1), 0.0),
-    Phase(150, Plan(4, 2, 1), 0.9),
-    Phase(150, Plan(3, 3), 0.5),
-    Phase(10**9, Plan(2, 5), 0.15, 0.15),
+    Phase(4000, Plan(6, 1), 0.0),
+    Phase(500, Plan(4, 2, 1), 0.9),
+    Phase(1000, Plan(3, 3), 0.5),
+    Phase(2000, Plan(2, 5), 0.15, 0.15),
+    Phase(10**9, Plan(2, 8), 0.1, 0.15),
 )
 
 
