@@ -26,6 +26,7 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             masklet::results::JournalError,
             masklet::results::StorageError,
             masklet::synth::SynthError,
+            masklet::parity::ParityError,
         );
         if let Some(error) = cause.downcast_ref::<masklet_engines::bundle::BundleError>() {
             return bundle_class(error);

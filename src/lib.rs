@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `cli` | arguments, printing, exit codes (part of the binary's surface, not of the measuring) |
 //! | `results` | the run folder: `run.json`, journal, summaries |
+//! | `parity` | whether a backend computes what a reference computes |
 //! | `pipeline` | one run: videos, objects, stages and their clocks |
 //! | `track` | prompts in, masks out: the memory bank and the tracker |
 //! | `metrics` | J and F, protocols, scoring of folders |
@@ -22,6 +23,7 @@ pub mod error;
 pub mod image;
 pub mod mask;
 pub mod metrics;
+pub mod parity;
 pub mod pipeline;
 pub mod progress;
 pub mod prompts;

@@ -211,6 +211,37 @@ fn the_device_gives_the_masks_of_the_cpu_and_allocates_nothing_after_warm_up() {
 }
 
 #[test]
+fn parity_with_the_cpu_is_exact_on_the_simulated_device() {
+    let Some(bench) = Bench::one_object("5") else {
+        return;
+    };
+    let json = bench.path("parity.json").display().to_string();
+    let engines = bench.engines();
+    let mut args = vec!["parity", "--backend", "tensorrt", "--engines", &engines];
+    args.extend(["--frames", "5", "--json", &json]);
+    let (ran, report) = bench.simulated(&args, &[("SCHEDULE", "random")]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("SIMULATED"), "{}", ran.stdout);
+    clean(&report.unwrap());
+    let found: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    let rows = found["components"].as_array().unwrap();
+    assert!(
+        rows.len() >= 17,
+        "every output of every component: {rows:?}"
+    );
+    for row in rows {
+        assert_eq!(
+            row["max_abs"], 0.0,
+            "both compute with the same CPU runtime: {row}"
+        );
+    }
+    // The device resizes frames by its own kernel, which is the host's to the bit.
+    for row in found["clip"].as_array().unwrap() {
+        assert_eq!(row["first_different"], Value::Null, "{row}");
+    }
+}
+
+#[test]
 fn a_forgotten_wait_gives_wrong_masks_here() {
     let Some(bench) = Bench::one_object("6") else {
         return;

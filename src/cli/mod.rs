@@ -5,6 +5,7 @@ pub mod build;
 pub mod bundle;
 pub mod engines;
 pub mod options;
+pub mod parity;
 pub mod plan;
 pub mod run;
 pub mod score;
@@ -46,6 +47,8 @@ pub enum Command {
     Build(Box<build::BuildArgs>),
     /// Look after the engines that were built.
     Engines(engines::EnginesArgs),
+    /// Compare what a backend computes with the CPU backend or with PyTorch.
+    Parity(Box<parity::ParityArgs>),
     /// Print a shell completion script.
     Completions(shell::CompletionsArgs),
     /// Print the manual page (roff).
@@ -74,6 +77,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<u8> {
         Command::Bundle(args) => bundle::bundle(&args),
         Command::Build(args) => build::build(&args),
         Command::Engines(args) => engines::engines(&args),
+        Command::Parity(args) => parity::parity(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man => shell::man(),
     }

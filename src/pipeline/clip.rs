@@ -496,18 +496,12 @@ impl<'s> MaskWriter<'s> {
         index: usize,
         mask: &Mask,
     ) -> Result<(), PipelineError> {
-        let annotation = track
-            .position_of(index)
-            .and_then(|position| track.annotations.get(position));
-        let name = match (self.policy, annotation) {
-            (SaveMasks::None, _) | (SaveMasks::Annotated, None) => return Ok(()),
-            (_, Some(annotation)) => annotation.file_name(),
-            // The frame's own number: the stem of its image file.
-            (SaveMasks::All, None) => self.video.frames[index].file_stem().map_or_else(
-                || format!("{index:05}.png"),
-                |stem| format!("{}.png", stem.to_string_lossy()),
-            ),
-        };
+        match self.policy {
+            SaveMasks::None => return Ok(()),
+            SaveMasks::Annotated if track.position_of(index).is_none() => return Ok(()),
+            SaveMasks::Annotated | SaveMasks::All => {}
+        }
+        let name = mask_file_name(self.video, track, index);
         let folder = self.folder.join(&track.id);
         std::fs::create_dir_all(&folder).map_err(|source| PipelineError::CreateFolder {
             path: folder.display().to_string(),
@@ -516,6 +510,22 @@ impl<'s> MaskWriter<'s> {
         image::write_mask_png(&folder.join(name), mask)?;
         Ok(())
     }
+}
+
+/// The file of a predicted mask: the annotation's name where the frame has one, else that of the
+/// frame's image.
+pub fn mask_file_name(video: &Video, track: &ObjectTrack, index: usize) -> String {
+    let annotation = track
+        .position_of(index)
+        .and_then(|position| track.annotations.get(position));
+    if let Some(annotation) = annotation {
+        return annotation.file_name();
+    }
+    let stem = video.frames.get(index).and_then(|path| path.file_stem());
+    stem.map_or_else(
+        || format!("{index:05}.png"),
+        |stem| format!("{}.png", stem.to_string_lossy()),
+    )
 }
 
 /// The limits over the frames of `videos`.

@@ -440,6 +440,12 @@ pub trait Backend {
     /// When type or size differ.
     fn download_f32(&self, from: TensorRef<'_>, to: &mut [f32]) -> Result<(), BackendError>;
 
+    /// As [`Backend::download_f32`], for integers.
+    ///
+    /// # Errors
+    /// When type or size differ.
+    fn download_i32(&self, from: TensorRef<'_>, to: &mut [i32]) -> Result<(), BackendError>;
+
     /// Copies from tensor to tensor inside the arena.
     ///
     /// # Errors

@@ -144,6 +144,14 @@ impl Bundle {
         self.origin.name()
     }
 
+    /// The folder it was opened from; `None` for the embedded one.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::Folder(folder) => Some(folder),
+            Origin::Embedded(_) => None,
+        }
+    }
+
     /// Whether the bundle is compiled into the program.
     pub fn is_embedded(&self) -> bool {
         matches!(self.origin, Origin::Embedded(_))

@@ -295,6 +295,13 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
+    fn download_i32(&self, from: TensorRef<'_>, to: &mut [i32]) -> Result<(), BackendError> {
+        let from = from.as_slice::<i32>()?;
+        same_len("download", from.len(), to.len())?;
+        to.copy_from_slice(from);
+        Ok(())
+    }
+
     fn copy(&self, from: TensorRef<'_>, to: TensorMut<'_>) -> Result<(), BackendError> {
         match from.dtype() {
             DType::F32 => write(from.as_slice::<f32>()?, to),

@@ -218,6 +218,14 @@ impl<'a> TensorMut<'a> {
         self.place.bytes()
     }
 
+    /// A shared view of the same part, while the exclusive one rests.
+    pub fn view(&self) -> TensorRef<'_> {
+        TensorRef {
+            place: self.place,
+            _owner: PhantomData,
+        }
+    }
+
     /// The part at `index` of the outermost extent, taking the view's exclusivity along.
     ///
     /// # Errors

@@ -333,6 +333,11 @@ impl Backend for TensorRtBackend {
         self.transfer()?.download(&self.compute, from, to)
     }
 
+    fn download_i32(&self, from: TensorRef<'_>, to: &mut [i32]) -> Result<(), BackendError> {
+        same(to.len(), DType::I32, from.shape().elements(), from.dtype())?;
+        self.transfer()?.download(&self.compute, from, to)
+    }
+
     fn copy(&self, from: TensorRef<'_>, to: TensorMut<'_>) -> Result<(), BackendError> {
         same(
             from.shape().elements(),

@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 sys.path.insert(0, str(ROOT / "tools" / "export"))
 
+from masklet_export.bundle_model import NoWeights, load_bundle_model  # noqa: E402
 from masklet_export.check import mask_iou  # noqa: E402
 from masklet_export.clip import Prompt, make_clip  # noqa: E402
 from masklet_export.components import COMPONENTS, build_components, signature  # noqa: E402
@@ -32,27 +33,16 @@ from masklet_export.config import IMAGE_MEAN, IMAGE_STD, MODELS  # noqa: E402
 from masklet_export.manifest import read_manifest  # noqa: E402
 from masklet_export.reference import Reference, pixel_values, video_mask  # noqa: E402
 from masklet_export.tracker import Runner, Tracker  # noqa: E402
-from masklet_export.weights import new_model, random_init, reparameterise, round_weights  # noqa: E402
 
 FRAMES, WIDTH, HEIGHT = 8, 96, 72
 
 
 def load_model(manifest: dict, weights: Path | None):
     """The model whose weights the bundle holds, RepViT folded and rounded to fp16 like the bundle."""
-    spec = MODELS[manifest["name"]]
-    model = new_model(spec, manifest["image_size"])
-    if weights is None:
-        if manifest["weights"]["source"] != "random-init":
-            sys.exit("the bundle's weights are not random: pass --weights weights.safetensors")
-        random_init(model, manifest["weights"]["seed"])
-    reparameterise(model, spec)
-    if weights is not None:
-        from safetensors.torch import load_file
-
-        model.load_state_dict(load_file(weights))
-    if manifest["weight_storage"] == "fp16":
-        round_weights(model, torch.float16)
-    return model, spec
+    try:
+        return load_bundle_model(manifest, weights), MODELS[manifest["name"]]
+    except NoWeights as error:
+        sys.exit(str(error))
 
 
 def hashed(shape: tuple[int, ...], seed: int, scale: float) -> np.ndarray:

@@ -1,0 +1,36 @@
+"""The transformers model whose weights a bundle holds, from the bundle's manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from .config import MODELS
+from .weights import new_model, random_init, reparameterise, round_weights
+
+
+class NoWeights(ValueError):
+    """The manifest does not say how to come by the weights, and no file was given."""
+
+
+def load_bundle_model(manifest: dict, weights: Path | None = None) -> torch.nn.Module:
+    """The model, RepViT folded, rounded as the bundle stores it. ``weights``: the safetensors file
+    that ``masklet_export --keep-weights`` writes; without it the weights must be of a random seed.
+    """
+    spec = MODELS[manifest["name"]]
+    model = new_model(spec, manifest["image_size"])
+    if weights is None:
+        if manifest["weights"]["source"] != "random-init":
+            raise NoWeights(f"the weights of {manifest['name']} come from {manifest['weights'].get('file', 'a checkpoint')}: "
+                            "export with --keep-weights, or give the file with --weights")
+        random_init(model, manifest["weights"]["seed"])
+    reparameterise(model, spec)
+    if weights is not None:
+        from safetensors.torch import load_file
+
+        state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(weights).items()}
+        model.load_state_dict(state)
+    if manifest.get("weight_storage") == "fp16":
+        round_weights(model, torch.float16)
+    return model
