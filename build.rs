@@ -16,16 +16,18 @@ use std::process::Command;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=.git/HEAD");
-    println!("cargo::rerun-if-changed=.git/index");
-    let describe = Command::new("git")
-        .args(["describe", "--always", "--dirty", "--tags"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())
-        .and_then(|output| String::from_utf8(output.stdout).ok());
-    if let Some(describe) = describe {
-        println!("cargo::rustc-env=MASKLET_GIT_DESCRIBE={}", describe.trim());
+    // The version's "dirty" changes with sources, its name with commits. Only what is there may be
+    // named: a missing file would have this script, and the crate, built anew every time.
+    for path in ["src", "engines/src", "Cargo.toml", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"])
+        && Path::new(&log).is_file()
+    {
+        println!("cargo::rerun-if-changed={log}");
+    }
+    if let Some(describe) = git(&["describe", "--always", "--dirty", "--tags"]) {
+        println!("cargo::rustc-env=MASKLET_GIT_DESCRIBE={describe}");
     }
     for name in [
         "MASKLET_EXPORTS",
@@ -52,6 +54,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(error) => println!("cargo::warning=no engines built: {error}"),
     }
     Ok(())
+}
+
+/// What git says, where there is git and a repository.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
 }
 
 /// Builds what is missing; the line says what was done.
