@@ -1,0 +1,144 @@
+//! `build.rs` as cargo runs it: the built script itself, with and without exports and TensorRT (its
+//! stand-in). A cargo build inside a test would compile everything once more.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The script that cargo compiled last for this package.
+fn script() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let builds = test.ancestors().nth(2).unwrap().join("build");
+    let found = fs::read_dir(&builds).unwrap().filter_map(|entry| {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let hash = name.strip_prefix("masklet-")?;
+        let file = entry.path().join("build-script-build");
+        // Not `masklet-engines-…`.
+        (!hash.contains('-') && file.is_file()).then_some(file)
+    });
+    found
+        .max_by_key(|file| file.metadata().unwrap().modified().unwrap())
+        .unwrap()
+}
+
+struct Run {
+    ok: bool,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    /// What cargo would show a user.
+    fn warnings(&self) -> Vec<&str> {
+        let lines = self.stdout.lines();
+        lines
+            .filter_map(|l| l.strip_prefix("cargo::warning="))
+            .collect()
+    }
+}
+
+fn run(variables: &[(&str, &Path)]) -> Run {
+    let mut command = Command::new(script());
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    for name in [
+        "MASKLET_EXPORTS",
+        "MASKLET_ENGINES",
+        "MASKLET_REQUIRE_ENGINES",
+        "MASKLET_COMPUTE_CAPABILITY",
+        "MASKLET_TENSORRT_LIB",
+        "LD_LIBRARY_PATH",
+    ] {
+        command.env_remove(name);
+    }
+    command.envs(variables.iter().copied());
+    let output = command.output().unwrap();
+    Run {
+        ok: output.status.success(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A folder of exports with the embedded bundle in it.
+fn exports() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("edgetam_mini");
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/bundles/edgetam_mini");
+    std::os::unix::fs::symlink(bundle, link).unwrap();
+    folder
+}
+
+#[test]
+fn without_exports_it_is_quiet() {
+    let run = run(&[]);
+    assert!(run.ok, "{}", run.stderr);
+    assert_eq!(run.warnings(), [""; 0]);
+    // A missing file would have cargo run it, and build the crate, every time.
+    let named = run.stdout.lines();
+    let named: Vec<_> = named
+        .filter_map(|line| line.strip_prefix("cargo::rerun-if-changed="))
+        .collect();
+    assert!(named.len() >= 4, "{named:?}");
+    for path in named {
+        assert!(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn without_tensorrt_it_says_so_in_a_line_and_fails_only_when_told_to() {
+    if masklet_engines::cuda::availability().is_ok() {
+        println!("skipped: there is a CUDA device here");
+        return;
+    }
+    let exports = exports();
+    let given = run(&[("MASKLET_EXPORTS", exports.path())]);
+    assert!(given.ok, "{}", given.stderr);
+    let warnings = given.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("no engines built: "),
+        "{warnings:?}"
+    );
+    let required = ("MASKLET_REQUIRE_ENGINES", Path::new("1"));
+    let refused = run(&[("MASKLET_EXPORTS", exports.path()), required]);
+    assert!(!refused.ok);
+    assert!(!refused.stderr.contains("panicked"), "{}", refused.stderr);
+    let refused = run(&[required]);
+    assert!(!refused.ok);
+    assert!(
+        refused.stderr.contains("MASKLET_EXPORTS"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn with_tensorrt_it_builds_engines_once() {
+    let cuda = masklet_sim_cuda::support::library_folder().unwrap();
+    let Some(nvinfer) = masklet_sim_nvinfer::support::library_folder().unwrap() else {
+        println!("skipped: no TensorRT headers (tools/setup)");
+        return;
+    };
+    let libraries = std::env::join_paths([cuda, nvinfer]).unwrap();
+    let (exports, engines) = (exports(), tempfile::tempdir().unwrap());
+    let variables = [
+        ("MASKLET_EXPORTS", exports.path()),
+        ("MASKLET_ENGINES", engines.path()),
+        ("MASKLET_REQUIRE_ENGINES", Path::new("1")),
+        ("LD_LIBRARY_PATH", Path::new(&libraries)),
+    ];
+    for line in [
+        "5 engines built, 0 up to date",
+        "0 engines built, 5 up to date",
+    ] {
+        let done = run(&variables);
+        assert!(done.ok, "{}", done.stderr);
+        let warnings = done.warnings();
+        assert!(warnings[0].starts_with(line), "{warnings:?}");
+    }
+}
