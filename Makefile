@@ -60,9 +60,19 @@ $(TEST_EXPORTS)/%/bundle.toml: $(wildcard tools/export/masklet_export/*.py)
 	    --model "$$model" --imgsz "$$size" --precision "$$precision" --random-init 7 --skip-check \
 	    --out $(@D)
 
+# The trained weights in lower precisions, for the accuracy gates.
+TRAINED := $(TEST_EXPORTS)/trained-bf16 $(TEST_EXPORTS)/trained-fp16
+TRAINED_FROM := $(wildcard tools/train/checkpoint/model.safetensors tools/train/masklet_train/*.py)
+$(TEST_EXPORTS)/trained-hf/config.json: $(TRAINED_FROM)
+	OMP_NUM_THREADS=1 PYTHONPATH=tools/train "$${MASKLET_PYTHON:-.venv/bin/python}" -m masklet_train.release \
+	    tools/train/checkpoint $(@D)
+$(TEST_EXPORTS)/trained-%/bundle.toml: $(TEST_EXPORTS)/trained-hf/config.json $(wildcard tools/export/masklet_export/*.py)
+	OMP_NUM_THREADS=1 PYTHONPATH=tools/export "$${MASKLET_PYTHON:-.venv/bin/python}" -m masklet_export \
+	    --model edgetam_small --hf-dir $(TEST_EXPORTS)/trained-hf --trained --precision $* --skip-check --out $(@D)
+
 test-exports: setup
 	tools/setup --python
-	$(MAKE) --no-print-directory -j2 $(TEST_BUNDLES:=/bundle.toml)
+	$(MAKE) --no-print-directory -j2 $(TEST_BUNDLES:=/bundle.toml) $(TRAINED:=/bundle.toml)
 
 rust-test: setup test-exports
 	tools/setup --tensorrt-test-libs --nvrtc

@@ -64,6 +64,9 @@ pub struct RunArgs {
     /// Which predicted masks to write, in SA-V layout.
     #[arg(long, value_enum, default_value_t = SaveMasks::Annotated, value_name = "WHICH")]
     save_masks: SaveMasks,
+    /// Leave the memory bank empty: an ablation that shows what the memory is good for.
+    #[arg(long)]
+    no_memory: bool,
     /// Upstream's overlay switch.
     #[arg(long, alias = "save_overlays", default_value_t = 0, hide = true)]
     save_overlays: u8,
@@ -337,6 +340,7 @@ fn run_model(
         warmup: args.warmup,
         fill_holes: args.fill_holes,
         save_masks: args.save_masks,
+        no_memory: args.no_memory,
         masks_dir: folder.masks_dir(),
     };
     let mut kinds = vec![*first_prompt];
@@ -475,6 +479,7 @@ fn manifest(
         ("objects", json!(args.objects)),
         ("max-clip-frames", json!(args.max_clip_frames)),
         ("fill-holes", json!(args.fill_holes)),
+        ("no-memory", json!(args.no_memory)),
         ("save-masks", json!(args.save_masks)),
         ("threads", json!(args.resources.threads())),
         ("warmup", json!(args.warmup)),

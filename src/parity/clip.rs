@@ -93,6 +93,7 @@ pub fn track(
         warmup: 0,
         fill_holes: 0,
         save_masks: SaveMasks::All,
+        no_memory: false,
         masks_dir: masks.to_owned(),
     };
     let never = Arc::new(AtomicBool::new(false));

@@ -50,6 +50,8 @@ pub struct Settings {
     pub fill_holes: usize,
     /// Which masks are written.
     pub save_masks: SaveMasks,
+    /// Leaves the memory bank empty, to show what it is good for.
+    pub no_memory: bool,
     /// Folder below which masks go: `<masks>/<tag>/<video>/<object>/<frame>.png`.
     pub masks_dir: PathBuf,
 }

@@ -69,6 +69,9 @@ where
     if let Some(device) = on_device {
         tracker = tracker.on_device(device)?;
     }
+    if session.settings.no_memory {
+        tracker = tracker.without_memory();
+    }
     body(slots, &mut tracker, &objects)
 }
 

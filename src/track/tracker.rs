@@ -190,6 +190,8 @@ pub struct VideoTracker<'r> {
     /// Objects whose bits are on their way down, with their slots.
     coming: Vec<(usize, usize)>,
     filled: Duration,
+    /// Whether memories and pointers are kept; off only to show what they are good for.
+    remembers: bool,
 }
 
 impl<'r> VideoTracker<'r> {
@@ -276,7 +278,16 @@ impl<'r> VideoTracker<'r> {
             clocked: Vec::with_capacity(4 * batches_kept + 4),
             coming: Vec::with_capacity(batches_kept * per_batch),
             filled: Duration::ZERO,
+            remembers: true,
         })
+    }
+
+    /// Leaves the memory bank empty for good: an ablation. Frames after the prompt's then know
+    /// nothing of the object; everything else is computed as ever.
+    #[must_use]
+    pub fn without_memory(mut self) -> Self {
+        self.remembers = false;
+        self
     }
 
     /// Has the device do its part in this video.
@@ -642,6 +653,9 @@ impl<'r> VideoTracker<'r> {
         slots: &[Option<WriteSlots>],
         outputs: &Outputs<'_>,
     ) -> Result<(), TrackError> {
+        if !self.remembers {
+            return Ok(());
+        }
         let batch = &mut self.batches[position];
         for (row, slots) in slots.iter().enumerate() {
             let Some(slots) = slots else { continue };

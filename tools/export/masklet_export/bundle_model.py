@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from .checkpoint import load_hf_folder
 from .config import MODELS
 from .weights import new_model, random_init, reparameterise, round_weights
 
@@ -16,9 +17,14 @@ class NoWeights(ValueError):
 
 def load_bundle_model(manifest: dict, weights: Path | None = None) -> torch.nn.Module:
     """The model, RepViT folded, rounded as the bundle stores it. ``weights``: the safetensors file
-    that ``masklet_export --keep-weights`` writes; without it the weights must be of a random seed.
+    that ``masklet_export --keep-weights`` writes, or a Hugging Face folder; without it the weights must
+    be of a random seed.
     """
     spec = MODELS[manifest["name"]]
+    if weights is not None and weights.is_dir():
+        model, _ = load_hf_folder(weights, spec, manifest["image_size"])
+        reparameterise(model, spec)
+        return _rounded(model, manifest)
     model = new_model(spec, manifest["image_size"])
     if weights is None:
         if manifest["weights"]["source"] != "random-init":
@@ -31,6 +37,11 @@ def load_bundle_model(manifest: dict, weights: Path | None = None) -> torch.nn.M
 
         state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(weights).items()}
         model.load_state_dict(state)
+    return _rounded(model, manifest)
+
+
+def _rounded(model: torch.nn.Module, manifest: dict) -> torch.nn.Module:
+    """The weights as the bundle stores them."""
     if manifest.get("weight_storage") == "fp16":
         round_weights(model, torch.float16)
     return model

@@ -36,7 +36,7 @@ PHASES = (
     Phase(4000, Plan(6, 1), 0.0),
     Phase(500, Plan(4, 2, 1), 0.9),
     Phase(900, Plan(3, 3), 0.5),
-    Phase(1200, Plan(2, 5), 0.15, 0.15),
+    Phase(800, Plan(2, 5), 0.15, 0.15),
     Phase(10**9, Plan(2, 8), 0.1, 0.15),
 )
 

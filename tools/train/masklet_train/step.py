@@ -106,7 +106,9 @@ def decoded_loss(out: Decoded, truth: Tensor, area: Tensor, single: Tensor | Non
         masks = masks + torch.where(single, losses[:, 0], 0.3 * losses[:, 0])
         guess = guess + 0.3 * quality[:, 0]
     present = F.binary_cross_entropy_with_logits(out.score[:, 0], (area > 0).float(), reduction="none")
-    return big * (masks + 0.5 * guess) + 0.5 * known * present, ious
+    # Absent objects are the fewer, and a missed absence costs a whole frame's score.
+    weight = torch.where(area == 0, 1.5, 0.6)
+    return big * (masks + 0.5 * guess) + weight * known * present, ious
 
 
 @dataclass
