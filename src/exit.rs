@@ -27,6 +27,7 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             masklet::results::StorageError,
             masklet::synth::SynthError,
             masklet::parity::ParityError,
+            masklet::compare::CompareError,
         );
         if let Some(error) = cause.downcast_ref::<masklet_engines::bundle::BundleError>() {
             return bundle_class(error);

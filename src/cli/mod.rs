@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod bundle;
+pub mod compare;
 pub mod engines;
 pub mod options;
 pub mod parity;
@@ -39,6 +40,8 @@ pub enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Score predicted masks against ground truth (J and F as the official SA-V evaluator).
     Score(score::ScoreArgs),
+    /// Put runs beside each other: run folders, baselines, old CSV files.
+    Compare(compare::CompareArgs),
     /// Make a seeded synthetic split in SA-V layout.
     Synth(synth::SynthArgs),
     /// Look at model bundles.
@@ -73,6 +76,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<u8> {
         Command::Run(args) => run::run(*args),
         Command::Plan(args) => plan::plan(&args),
         Command::Score(args) => score::score(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Synth(args) => synth::synth(args).map(|()| 0),
         Command::Bundle(args) => bundle::bundle(&args),
         Command::Build(args) => build::build(&args),
