@@ -9,6 +9,7 @@
 //! | `compare` | runs beside each other: ratios, intervals, what is not alike |
 //! | `results` | the run folder: `run.json`, journal, summaries |
 //! | `parity` | whether a backend computes what a reference computes |
+//! | `fleet` | shares of a run for many machines |
 //! | `pipeline` | one run: videos, objects, stages and their clocks |
 //! | `track` | prompts in, masks out: the memory bank and the tracker |
 //! | `metrics` | J and F, protocols, scoring of folders |
@@ -22,6 +23,7 @@
 pub mod compare;
 pub mod dataset;
 pub mod error;
+pub mod fleet;
 pub mod image;
 pub mod mask;
 pub mod metrics;

@@ -184,6 +184,48 @@ fn two_runs_of_one_split_are_alike_and_make_a_gate() {
 }
 
 #[test]
+fn ratios_and_intervals_of_files_are_scipys() {
+    let text = include_str!("golden/compare/statistics.json");
+    let golden: Value = serde_json::from_str(text).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for case in golden["speed"].as_array().unwrap() {
+        let side = |name: &str| {
+            let fps = case[name].as_array().unwrap().iter().enumerate();
+            let rows = fps.map(|(video, fps)| format!("v{video},0,edgetam_points,{fps}\n"));
+            let rows: String = rows.collect();
+            file(
+                folder.path(),
+                &format!("{name}.csv"),
+                &format!("video,object,model,fps\n{rows}"),
+            )
+        };
+        let (a, b) = (side("a"), side("b"));
+        let found = json(&[&a, &b], &["--resamples", "100000"]);
+        let fps = &found["against"][0]["models"][0]["figures"][0];
+        assert_eq!(fps["name"], "fps");
+        for (ours, theirs) in [("a", "gmean_a"), ("b", "gmean_b"), ("change", "ratio")] {
+            let error = fps[ours].as_f64().unwrap() / case[theirs].as_f64().unwrap() - 1.0;
+            assert!(error.abs() < 1e-12, "{ours}: {fps}");
+        }
+        // The tolerance of src/stats/tests.rs: 0.05 standard errors is five times what 100 000
+        // resamples of ours and 400 000 of scipy's leave open.
+        let golden = &case["log_interval"];
+        for end in ["low", "high"] {
+            let ours = fps["interval"][end].as_f64().unwrap().ln();
+            let error = (ours - golden[end].as_f64().unwrap()).abs();
+            assert!(
+                error < 0.05 * golden["standard_error"].as_f64().unwrap(),
+                "{end}: {fps}"
+            );
+        }
+        let again = json(&[&a, &b], &["--resamples", "100000"]);
+        assert_eq!(found, again, "the same seed gives the same intervals");
+        let other = json(&[&a, &b], &["--resamples", "100000", "--seed", "1"]);
+        assert_ne!(found, other);
+    }
+}
+
+#[test]
 fn defects_of_old_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let tag = "edgetam_points";

@@ -5,6 +5,7 @@ pub mod build;
 pub mod bundle;
 pub mod compare;
 pub mod engines;
+pub mod fleet;
 pub mod options;
 pub mod parity;
 pub mod plan;
@@ -42,6 +43,8 @@ pub enum Command {
     Score(score::ScoreArgs),
     /// Put runs beside each other: run folders, baselines, old CSV files.
     Compare(compare::CompareArgs),
+    /// Join the run folders of a sharded run into one.
+    Merge(fleet::MergeArgs),
     /// Make a seeded synthetic split in SA-V layout.
     Synth(synth::SynthArgs),
     /// Look at model bundles.
@@ -77,6 +80,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<u8> {
         Command::Plan(args) => plan::plan(&args),
         Command::Score(args) => score::score(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Merge(args) => fleet::run(&args),
         Command::Synth(args) => synth::synth(args).map(|()| 0),
         Command::Bundle(args) => bundle::bundle(&args),
         Command::Build(args) => build::build(&args),
