@@ -27,6 +27,9 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             masklet::results::StorageError,
             masklet::synth::SynthError,
             masklet::parity::ParityError,
+            masklet::compare::CompareError,
+            masklet::fleet::ShardError,
+            masklet::results::MergeError,
         );
         if let Some(error) = cause.downcast_ref::<masklet_engines::bundle::BundleError>() {
             return bundle_class(error);

@@ -6,8 +6,10 @@
 //! | module | what it owns |
 //! |---|---|
 //! | `cli` | arguments, printing, exit codes (part of the binary's surface, not of the measuring) |
+//! | `compare` | runs beside each other: ratios, intervals, what is not alike |
 //! | `results` | the run folder: `run.json`, journal, summaries |
 //! | `parity` | whether a backend computes what a reference computes |
+//! | `fleet` | shares of a run for many machines |
 //! | `pipeline` | one run: videos, objects, stages and their clocks |
 //! | `track` | prompts in, masks out: the memory bank and the tracker |
 //! | `metrics` | J and F, protocols, scoring of folders |
@@ -18,8 +20,10 @@
 //!
 //! It is not a training framework, not a labelling tool and not a general inference server.
 
+pub mod compare;
 pub mod dataset;
 pub mod error;
+pub mod fleet;
 pub mod image;
 pub mod mask;
 pub mod metrics;

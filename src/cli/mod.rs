@@ -3,7 +3,9 @@
 
 pub mod build;
 pub mod bundle;
+pub mod compare;
 pub mod engines;
+pub mod fleet;
 pub mod options;
 pub mod parity;
 pub mod plan;
@@ -39,6 +41,10 @@ pub enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Score predicted masks against ground truth (J and F as the official SA-V evaluator).
     Score(score::ScoreArgs),
+    /// Put runs beside each other: run folders, baselines, old CSV files.
+    Compare(compare::CompareArgs),
+    /// Join the run folders of a sharded run into one.
+    Merge(fleet::MergeArgs),
     /// Make a seeded synthetic split in SA-V layout.
     Synth(synth::SynthArgs),
     /// Look at model bundles.
@@ -73,6 +79,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<u8> {
         Command::Run(args) => run::run(*args),
         Command::Plan(args) => plan::plan(&args),
         Command::Score(args) => score::score(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Merge(args) => fleet::run(&args),
         Command::Synth(args) => synth::synth(args).map(|()| 0),
         Command::Bundle(args) => bundle::bundle(&args),
         Command::Build(args) => build::build(&args),

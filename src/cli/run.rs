@@ -1,5 +1,6 @@
 //! `masklet run`: from options to a run folder and a table.
 
+use super::fleet::{ShardArgs, Share};
 use super::options::{DataArgs, ModelArgs, ModelRun, ResourceArgs, UsageError};
 use super::plan::{most_objects, render};
 use super::print;
@@ -36,6 +37,8 @@ pub struct RunArgs {
     models: ModelArgs,
     #[command(flatten)]
     resources: ResourceArgs,
+    #[command(flatten)]
+    shard: ShardArgs,
     /// Track the objects of a video together, or one by one as the Python benchmark does.
     #[arg(long, value_enum, default_value_t = ObjectMode::Lockstep, value_name = "MODE")]
     objects: ObjectMode,
@@ -100,7 +103,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
         )
         .into());
     }
-    let split = args.data.open()?;
+    let mut split = args.data.open()?;
     let models = args.models.open()?;
     let (kind, unused_device) = args.resources.choose(&models)?;
     let demand = Demand {
@@ -111,6 +114,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
         ring_frames: usize::from(args.resources.ring_frames),
         frames: frame_limits(&split.videos),
     };
+    // The plan above is the whole run's, so that every share runs in the same memory.
+    let share = args.shard.select(&mut split, args.max_clip_frames)?;
     let path = args
         .out_dir
         .clone()
@@ -137,7 +142,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
         device = Some(info);
     }
     let running_on = device.as_ref().map(describe_backend);
-    let manifest = manifest(&args, &models, kind, device);
+    let mut manifest = manifest(&args, &models, kind, device);
+    Share::pin(share.as_ref(), &mut manifest.options);
     let Opened {
         mut folder,
         finished,
@@ -159,6 +165,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
         progress.println(&running_on);
     }
     announce(&progress, &args, &models, &plans, demand, &split);
+    if let Some(share) = &share {
+        progress.println(&share.describe());
+    }
     if !finished.is_empty() {
         progress.println(&format!(
             "resuming: {} objects are finished already",

@@ -132,7 +132,7 @@ pub fn write_csv(summary: &Summary) -> Result<Vec<u8>, csv::Error> {
         let fixed = UPSTREAM.iter().chain(&OWN).map(|(_, cell)| cell(object));
         let latencies = series_names().flat_map(|series| {
             let latency = object.latency_ms.get(series);
-            PERCENTILES.map(|(_, value)| rounded(latency.map(value), 3))
+            PERCENTILES.map(|(_, value)| rounded(latency.and_then(value), 3))
         });
         out.write_record(fixed.chain(latencies))?;
     }
@@ -140,12 +140,13 @@ pub fn write_csv(summary: &Summary) -> Result<Vec<u8>, csv::Error> {
         .map_err(|error| csv::Error::from(error.into_error()))
 }
 
-type Percentile = (&'static str, fn(&LatencySummary) -> f64);
+type Percentile = (&'static str, fn(&LatencySummary) -> Option<f64>);
 
-const PERCENTILES: [Percentile; 3] = [
-    ("p50", |l| l.p50_ms),
-    ("p95", |l| l.p95_ms),
-    ("p99", |l| l.p99_ms),
+const PERCENTILES: [Percentile; 4] = [
+    ("p50", |l| Some(l.p50_ms)),
+    ("p95", |l| Some(l.p95_ms)),
+    ("p99", |l| Some(l.p99_ms)),
+    ("p99_bound", |l| l.p99_bound_ms),
 ];
 
 fn series_names() -> impl Iterator<Item = &'static str> {

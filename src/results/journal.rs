@@ -69,6 +69,56 @@ pub fn read_journal(path: &Path) -> Result<Recovered, JournalError> {
     recover(&read(path)?, path)
 }
 
+impl Recovered {
+    /// Options that the run was begun with; `None` when not even the first line is whole.
+    pub fn pinned(&self) -> Option<&Options> {
+        self.begin.as_ref().map(|begin| &begin.pinned)
+    }
+}
+
+/// Rows of one process, for a journal that is joined from several.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    /// When the process began (UTC).
+    pub at: String,
+    /// Its rows, in the order they were finished.
+    pub rows: Vec<ObjectRow>,
+}
+
+/// Writes a whole journal of rows that stood in others: every part is a session of its own.
+pub(super) fn write_joined(
+    path: &Path,
+    pinned: &Options,
+    parts: &[Part],
+) -> Result<(), JournalError> {
+    let begin = Begin {
+        schema: JOURNAL_SCHEMA,
+        started: parts
+            .first()
+            .map(|part| part.at.clone())
+            .unwrap_or_default(),
+        fingerprint: fingerprint(pinned),
+        pinned: pinned.clone(),
+    };
+    let mut text = encode("the first line", &Line::Begin(begin))?;
+    for (session, part) in parts.iter().enumerate() {
+        if session > 0 {
+            let at = part.at.clone();
+            text.extend(encode("a resumption", &Line::Resume(Resume { at }))?);
+        }
+        for row in &part.rows {
+            let mut row = row.clone();
+            row.session = session as u32;
+            row.check()?;
+            text.extend(encode(
+                &row.key.to_string(),
+                &Line::Object(Box::new(row.clone())),
+            )?);
+        }
+    }
+    Ok(super::atomic::write(path, &text)?)
+}
+
 /// The journal of a run in progress. One process at a time holds it.
 #[derive(Debug)]
 pub(super) struct Journal {

@@ -21,6 +21,7 @@ mod frames;
 mod journal;
 mod manifest;
 mod memory;
+mod merge;
 mod row;
 mod summary;
 mod table;
@@ -32,6 +33,7 @@ pub use error::{FolderError, JournalError, StorageError, free_bytes};
 pub use folder::{OpenMode, Opened, RunFolder};
 pub use journal::{JOURNAL_SCHEMA, Recovered, read_journal};
 pub use manifest::{BundleRecord, Options, RunManifest, RunState, WeightsRecord};
+pub use merge::{MergeError, MergeOptions, Merged, merge};
 pub use row::{
     ArenaMarks, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, RegionMark, RowError, Score,
     Stage, StageSamples, Status, Timing,

@@ -104,7 +104,7 @@ enum Kind {
 
 type Row = (&'static str, fn(&ModelSummary) -> String, Kind);
 
-const ROWS: [Row; 19] = [
+const ROWS: [Row; 21] = [
     ("model", |m| m.model.clone(), Kind::Head),
     ("J (official, %)", |m| official(m, |s| s.j), Kind::Plain),
     ("F (official, %)", |m| official(m, |s| s.f), Kind::Plain),
@@ -131,6 +131,16 @@ const ROWS: [Row; 19] = [
     ),
     ("frame p95", |m| latency(m, |l| l.p95_ms), Kind::Plain),
     ("frame p99", |m| latency(m, |l| l.p99_ms), Kind::Plain),
+    (
+        "p95 at most (99% sure)",
+        |m| bound(m, 95.0, |l| l.p95_bound_ms),
+        Kind::Plain,
+    ),
+    (
+        "p99 at most (99% sure)",
+        |m| bound(m, 99.0, |l| l.p99_bound_ms),
+        Kind::Plain,
+    ),
     ("measurement", |m| m.stability.text(), Kind::Plain),
     (
         "peak arena",
@@ -195,6 +205,22 @@ fn official(model: &ModelSummary, value: fn(super::ScoreSummary) -> f64) -> Stri
 fn latency(model: &ModelSummary, value: fn(&stats::LatencySummary) -> f64) -> String {
     let wall = model.latency_ms.counted.get(Stage::EndToEnd.name());
     wall.map_or(NONE.to_owned(), |l| stats::milliseconds(value(l)))
+}
+
+/// The bound of a percentile, or how many frames one needs.
+fn bound(
+    model: &ModelSummary,
+    percent: f64,
+    value: fn(&stats::LatencySummary) -> Option<f64>,
+) -> String {
+    let Some(wall) = model.latency_ms.counted.get(Stage::EndToEnd.name()) else {
+        return NONE.to_owned();
+    };
+    match (value(wall), stats::tail_samples_needed(percent)) {
+        (Some(ms), _) => stats::milliseconds(ms),
+        (None, Some(needed)) => format!("needs {needed} frames"),
+        (None, None) => NONE.to_owned(),
+    }
 }
 
 fn bytes(count: Option<u64>) -> String {

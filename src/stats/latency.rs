@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::outliers::outlier_count;
+use super::tail::tail_bound;
 
 /// Durations in milliseconds in the order they were taken. Values that are not finite or are
 /// negative are not durations: they are left out and counted.
@@ -16,7 +17,7 @@ pub struct Samples {
 ///
 /// Percentiles are by nearest rank: the value at position `ceil(p/100 * n)` of the sorted samples,
 /// so every percentile is a duration that was really seen. With few samples the high percentiles
-/// coincide with the maximum.
+/// coincide with the maximum; the bounds ([`tail_bound`]) say what they can be relied on for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LatencySummary {
     /// Number of samples.
@@ -39,6 +40,16 @@ pub struct LatencySummary {
     pub p99_ms: f64,
     /// Largest sample.
     pub max_ms: f64,
+    /// With 99 % confidence the 90th percentile of the distribution is at most this; `None` with
+    /// fewer than 64 samples, which bound nothing.
+    #[serde(default)]
+    pub p90_bound_ms: Option<f64>,
+    /// The same for the 95th percentile, from 130 samples on.
+    #[serde(default)]
+    pub p95_bound_ms: Option<f64>,
+    /// The same for the 99th percentile, from 662 samples on.
+    #[serde(default)]
+    pub p99_bound_ms: Option<f64>,
     /// Samples whose modified z-score is above [`super::OUTLIER_THRESHOLD`] in size. They are
     /// counted, never removed.
     pub outliers: usize,
@@ -113,6 +124,9 @@ impl Samples {
             p95_ms: rank(95.0),
             p99_ms: rank(99.0),
             max_ms,
+            p90_bound_ms: tail_bound(&sorted, 90.0),
+            p95_bound_ms: tail_bound(&sorted, 95.0),
+            p99_bound_ms: tail_bound(&sorted, 99.0),
             outliers: outlier_count(&self.ms),
         })
     }

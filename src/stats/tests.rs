@@ -200,3 +200,112 @@ proptest! {
         }
     }
 }
+
+/// What scipy says; `tests/golden/compare/make_golden.py` made it.
+fn scipy() -> serde_json::Value {
+    serde_json::from_str(include_str!("../../tests/golden/compare/statistics.json")).unwrap()
+}
+
+#[test]
+fn tail_bounds_are_the_order_statistics_that_scipy_finds() {
+    let golden = scipy();
+    for case in golden["tail"].as_array().unwrap() {
+        let percent = case["percent"].as_f64().unwrap();
+        let n = case["n"].as_u64().unwrap() as usize;
+        let samples: Vec<f64> = (1..=n).map(|value| value as f64).collect();
+        // The t-th largest of 1..=n is n - t + 1.
+        let t = case["largest_t"].as_i64().unwrap();
+        let expected = (t >= 1).then(|| (n as i64 - t + 1) as f64);
+        assert_eq!(tail_bound(&samples, percent), expected, "{case}");
+    }
+    for case in golden["tail_fewest"].as_array().unwrap() {
+        let needed = tail_samples_needed(case["percent"].as_f64().unwrap());
+        assert_eq!(needed.map(|n| n as u64), case["samples"].as_u64(), "{case}");
+    }
+}
+
+#[test]
+fn tail_bounds_are_those_that_loadgen_prints() {
+    // "Would discard N highest latency queries" in public logs of LoadGen for p90: t - 1 of them.
+    for (queries, discarded) in [
+        (2048, 172),
+        (2116, 178),
+        (2145, 181),
+        (7469, 685),
+        (4_776_846, 476_158),
+    ] {
+        let samples: Vec<f64> = (1..=queries).map(f64::from).collect();
+        let above = f64::from(queries) - tail_bound(&samples, 90.0).unwrap();
+        assert_eq!(above, f64::from(discarded), "{queries}");
+    }
+    for percent in [0.0, 100.0, -1.0, f64::NAN] {
+        assert_eq!(tail_bound(&[1.0; 1000], percent), None);
+        assert_eq!(tail_samples_needed(percent), None);
+    }
+}
+
+#[test]
+fn bootstrap_intervals_are_scipys_within_the_error_of_resampling() {
+    // A quantile of R resamples has the standard error sqrt(p (1 - p) / R) / density. At the 2.5 %
+    // quantile of a distribution near to normal the density is 0.0584 / sd, so with R = 100 000 it
+    // is 0.0085 sd; scipy's, with 400 000, is half of that. Five times both together is 0.05 sd.
+    let bootstrap = Bootstrap {
+        resamples: 100_000,
+        seed: 3,
+    };
+    let numbers = |value: &serde_json::Value| -> Vec<f64> {
+        let list = value.as_array().unwrap();
+        list.iter().map(|v| v.as_f64().unwrap()).collect()
+    };
+    let near = |found: Interval, golden: &serde_json::Value, name: &serde_json::Value| {
+        let tolerance = 0.05 * golden["standard_error"].as_f64().unwrap() + 1e-12;
+        for (ours, theirs) in [(found.low, &golden["low"]), (found.high, &golden["high"])] {
+            let error = (ours - theirs.as_f64().unwrap()).abs();
+            assert!(error <= tolerance, "{name}: {found:?} against {golden}");
+        }
+    };
+    let golden = scipy();
+    for case in golden["speed"].as_array().unwrap() {
+        let (a, b) = (numbers(&case["a"]), numbers(&case["b"]));
+        let ratios: Vec<_> = a.iter().zip(&b).map(|(a, b)| vec![b / a]).collect();
+        let found = bootstrap.geometric_mean(&ratios).unwrap();
+        assert!((found.value - case["ratio"].as_f64().unwrap()).abs() < 1e-12);
+        let interval = found.interval.unwrap();
+        let logs = Interval {
+            low: interval.low.ln(),
+            high: interval.high.ln(),
+        };
+        near(logs, &case["log_interval"], &case["name"]);
+    }
+    for case in golden["score"].as_array().unwrap() {
+        let (a, b) = (numbers(&case["a"]), numbers(&case["b"]));
+        let differences: Vec<_> = a.iter().zip(&b).map(|(a, b)| vec![b - a]).collect();
+        let found = bootstrap.mean(&differences).unwrap();
+        assert!((found.value - case["difference"].as_f64().unwrap()).abs() < 1e-12);
+        near(found.interval.unwrap(), &case["interval"], &case["name"]);
+    }
+}
+
+#[test]
+fn a_bootstrap_of_two_values_is_known_exactly() {
+    // Resampled means of {0, 1}: 0, 1/2 and 1 with 1/4, 1/2 and 1/4.
+    let bootstrap = Bootstrap::default();
+    let found = bootstrap.mean(&[vec![0.0], vec![1.0]]).unwrap();
+    let all = Interval {
+        low: 0.0,
+        high: 1.0,
+    };
+    assert_eq!((found.value, found.interval), (0.5, Some(all)));
+    // Objects of one video are one cluster, however many they are.
+    let one = bootstrap.mean(&[vec![0.0, 1.0, 5.0], vec![]]).unwrap();
+    assert_eq!((one.value, one.interval), (2.0, None));
+    let two = bootstrap
+        .mean(&[vec![1.0, 2.0, 3.0], vec![1.0, 2.0, 3.0]])
+        .unwrap();
+    assert_eq!(two.interval.map(|i| (i.low, i.high)), Some((2.0, 2.0)));
+    assert_eq!(bootstrap.mean(&[]), None);
+    assert_eq!(bootstrap.mean(&[vec![f64::NAN], vec![1.0]]), None);
+    assert_eq!(bootstrap.geometric_mean(&[vec![0.0], vec![1.0]]), None);
+    let again = bootstrap.mean(&[vec![0.1], vec![0.5], vec![0.7]]);
+    assert_eq!(again, bootstrap.mean(&[vec![0.1], vec![0.5], vec![0.7]]));
+}

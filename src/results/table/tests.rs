@@ -23,6 +23,8 @@ FPS model only                            25.00
 frame p50, end to end                   62.5 ms
 frame p95                               62.5 ms
 frame p99                               62.5 ms
+p95 at most (99% sure)         needs 130 frames
+p99 at most (99% sure)         needs 662 frames
 measurement                  too short to judge
 peak arena                             48.0 MiB
 peak RSS                              120.0 MiB

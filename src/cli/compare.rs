@@ -1,0 +1,126 @@
+//! `masklet compare`: runs beside each other, and a gate for regressions.
+
+use super::options::UsageError;
+use super::print;
+use clap::Args;
+use masklet::compare::{
+    CompareError, CompareOptions, Comparison, Threshold, compare, label, read_source,
+    render_markdown, render_text,
+};
+use masklet::results::{StorageError, TableStyle};
+use masklet::stats::Bootstrap;
+use std::path::{Path, PathBuf};
+
+/// Put runs beside each other: run folders, baselines, CSV files of the Python benchmark.
+///
+/// Rows are paired by video, object and model. Every run is set against the first. Runs that are
+/// not alike (device, power mode, image size, precision, frames, objects per frame, …) get no
+/// figures unless --anyway is given.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 all thresholds hold, 1 one does not or an object failed that \
+                        was ok in the first run, 2 usage, 3 environment, 4 files that cannot be \
+                        compared.\n\nExample, as a gate in CI:\n  masklet compare runs/main \
+                        runs/branch --threshold fps_end_to_end=0.95,jf=-0.5,rss=1.05"
+)]
+pub struct CompareArgs {
+    /// Run folders or CSV files; the first is what the others are set against.
+    #[arg(required = true, num_args = 2.., value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Give figures for runs that are not alike, under the differences.
+    #[arg(long)]
+    anyway: bool,
+    /// What must hold, as NAME=LIMIT: for rates the smallest ratio to the first run (fps=0.95), for
+    /// durations and memory the largest (p99=1.1, rss=1.05), for scores the smallest difference in
+    /// points (jf=-0.5). The exit code is 1 when one does not. Names: fps_end_to_end, fps,
+    /// fps_model, fps_with_setup, object_fps, p50, p99, setup, jf, j, f, jf_upstream, j_upstream,
+    /// f_upstream, arena, gpu_alloc, gpu_reserved, rss.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        value_name = "NAME=LIMIT,…"
+    )]
+    threshold: Vec<String>,
+    /// Write the comparison as Markdown to this file (- for standard output instead of the table).
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write the comparison as JSON to this file (- for standard output instead of the table).
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Resamples behind each interval.
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=10_000_000))]
+    resamples: u32,
+    /// Seed of the resampling.
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    seed: u64,
+}
+
+/// Compares; the number is the exit code.
+///
+/// # Errors
+/// [`CompareError`] for runs that cannot be compared, [`StorageError`] for a report that cannot be
+/// written.
+pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
+    let to_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+    if to_stdout(&args.markdown) && to_stdout(&args.json) {
+        let why = "--markdown - and --json - cannot both have standard output";
+        return Err(UsageError(why.to_owned()).into());
+    }
+    let options = CompareOptions {
+        bootstrap: Bootstrap {
+            resamples: args.resamples as usize,
+            seed: args.seed,
+        },
+        anyway: args.anyway,
+        thresholds: args
+            .threshold
+            .iter()
+            .filter(|text| !text.is_empty())
+            .map(|text| text.parse())
+            .collect::<Result<Vec<Threshold>, CompareError>>()?,
+    };
+    let sources = args
+        .runs
+        .iter()
+        .enumerate()
+        .map(|(place, path)| read_source(path, label(place)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let comparison = compare(sources, &options)?;
+    report(args, &comparison)?;
+    match comparison.withheld() {
+        0 => Ok(u8::from(!comparison.passes())),
+        count => Err(CompareError::Unlike {
+            count: match count {
+                1 => "1 difference".to_owned(),
+                n => format!("{n} differences"),
+            },
+        }
+        .into()),
+    }
+}
+
+fn report(args: &CompareArgs, comparison: &Comparison) -> anyhow::Result<()> {
+    let mut table = true;
+    if let Some(path) = &args.markdown {
+        table &= !write(path, &render_markdown(comparison))?;
+    }
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(comparison)?;
+        table &= !write(path, &format!("{text}\n"))?;
+    }
+    if table {
+        print(&render_text(comparison, TableStyle::for_stdout().width))?;
+    }
+    Ok(())
+}
+
+/// Writes a report; true when that was to standard output.
+fn write(path: &Path, text: &str) -> anyhow::Result<bool> {
+    if path == Path::new("-") {
+        print(text)?;
+        return Ok(true);
+    }
+    std::fs::write(path, text).map_err(|source| StorageError::new("write", path, source))?;
+    Ok(false)
+}
