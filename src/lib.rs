@@ -6,6 +6,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | `cli` | arguments, printing, exit codes (part of the binary's surface, not of the measuring) |
+//! | `baseline` | the PyTorch baseline: its job, its process, what it left behind |
 //! | `results` | the run folder: `run.json`, journal, summaries |
 //! | `parity` | whether a backend computes what a reference computes |
 //! | `pipeline` | one run: videos, objects, stages and their clocks |
@@ -18,6 +19,7 @@
 //!
 //! It is not a training framework, not a labelling tool and not a general inference server.
 
+pub mod baseline;
 pub mod dataset;
 pub mod error;
 pub mod image;
