@@ -79,9 +79,9 @@ rust-test: setup test-exports
 	$(CARGO) test --workspace
 	$(CARGO) test --workspace --no-default-features
 
-python-test: setup ## the exporter's and the training's tests; the first time this installs PyTorch into .venv
+python-test: setup ## the tests of exporter, training and baseline; the first time this installs PyTorch into .venv
 	tools/setup --python
-	"$${MASKLET_PYTHON:-.venv/bin/python}" -m pytest -q tools/export/tests tools/train/tests
+	"$${MASKLET_PYTHON:-.venv/bin/python}" -m pytest -q tools/export/tests tools/train/tests tools/baseline/tests
 
 bench: setup ## benchmarks, and the peers' programs in the same run where they are installed
 	$(CARGO) bench --workspace $(FEATURES)

@@ -17,6 +17,7 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             cause,
             crate::cli::options::UsageError,
             crate::cli::engines::VerifyError,
+            masklet::baseline::BaselineError,
             masklet::pipeline::PipelineError,
             masklet::dataset::DatasetError,
             masklet::prompts::TagError,

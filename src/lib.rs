@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `cli` | arguments, printing, exit codes (part of the binary's surface, not of the measuring) |
 //! | `compare` | runs beside each other: ratios, intervals, what is not alike |
+//! | `baseline` | the PyTorch baseline: its job, its process, what it left behind |
 //! | `results` | the run folder: `run.json`, journal, summaries |
 //! | `parity` | whether a backend computes what a reference computes |
 //! | `fleet` | shares of a run for many machines |
@@ -20,6 +21,7 @@
 //!
 //! It is not a training framework, not a labelling tool and not a general inference server.
 
+pub mod baseline;
 pub mod compare;
 pub mod dataset;
 pub mod error;

@@ -90,6 +90,8 @@ fn row(video: usize, object: usize) -> ObjectRow {
             pss_after_bytes: missing(),
             available_before_bytes: missing(),
             available_after_bytes: missing(),
+            rss_by_frame_bytes: Vec::new(),
+            allocator: None,
         }),
     };
     match (video, object) {

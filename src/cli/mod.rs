@@ -1,6 +1,7 @@
 //! The command line: arguments in, text and exit codes out. Everything that measures is in the
 //! library; nothing here does arithmetic on results.
 
+pub mod baseline;
 pub mod build;
 pub mod bundle;
 pub mod compare;
@@ -37,6 +38,8 @@ pub struct Cli {
 pub enum Command {
     /// Track the objects of a split and measure speed, accuracy and memory.
     Run(Box<run::RunArgs>),
+    /// Run the PyTorch baseline on what a run did, into a folder inside the run folder.
+    Baseline(Box<baseline::BaselineArgs>),
     /// Print the memory plan of a run, without running it.
     Plan(Box<plan::PlanArgs>),
     /// Score predicted masks against ground truth (J and F as the official SA-V evaluator).
@@ -77,6 +80,7 @@ pub fn print(text: &str) -> std::io::Result<()> {
 pub fn execute(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
         Command::Run(args) => run::run(*args),
+        Command::Baseline(args) => baseline::baseline(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Score(args) => score::score(&args),
         Command::Compare(args) => compare::run(&args),

@@ -1,5 +1,6 @@
 //! `masklet run`: from options to a run folder and a table.
 
+use super::baseline::{BaselineOptions, ModeArg};
 use super::fleet::{ShardArgs, Share};
 use super::options::{DataArgs, ModelArgs, ModelRun, ResourceArgs, UsageError};
 use super::plan::{most_objects, render};
@@ -7,6 +8,7 @@ use super::print;
 use crate::exit::INTERRUPTED;
 use anyhow::Context;
 use clap::{ArgAction, Args, ValueEnum};
+use masklet::baseline::Mode;
 use masklet::dataset::{ObjectTrack, Split, Video};
 use masklet::pipeline::clip::frame_limits;
 use masklet::pipeline::{ObjectMode, PipelineError, SaveMasks, Session, Settings, run_clip};
@@ -39,6 +41,20 @@ pub struct RunArgs {
     resources: ResourceArgs,
     #[command(flatten)]
     shard: ShardArgs,
+    /// Afterwards run the PyTorch baseline too, one manner or both (`upstream,best`), each in a
+    /// process of its own.
+    #[arg(
+        long,
+        value_enum,
+        num_args = 0..=1,
+        default_missing_value = "upstream",
+        value_delimiter = ',',
+        value_name = "MODE,…",
+        help_heading = "Baseline"
+    )]
+    baseline: Vec<ModeArg>,
+    #[command(flatten)]
+    baseline_options: BaselineOptions,
     /// Track the objects of a video together, or one by one as the Python benchmark does.
     #[arg(long, value_enum, default_value_t = ObjectMode::Lockstep, value_name = "MODE")]
     objects: ObjectMode,
@@ -105,6 +121,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
     }
     let mut split = args.data.open()?;
     let models = args.models.open()?;
+    let modes: Vec<Mode> = args.baseline.iter().map(|mode| (*mode).into()).collect();
+    args.baseline_options
+        .check(&modes, &models, args.resources.threads())?;
     let (kind, unused_device) = args.resources.choose(&models)?;
     let demand = Demand {
         objects: match args.objects {
@@ -198,7 +217,21 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
             let summary = folder.finish(RunState::Finished)?;
             print(&render_table(&summary))?;
             print(&format!("\nRun folder: {}\n", folder.path().display()))?;
-            Ok(u8::from(summary.counts.failed > 0))
+            let code = u8::from(summary.counts.failed > 0);
+            if modes.is_empty() {
+                return Ok(code);
+            }
+            let path = folder.path().to_owned();
+            // Everything of this run goes before the baseline begins.
+            drop((folder, split, progress));
+            super::baseline::after_run(
+                &path,
+                &args.baseline_options,
+                &modes,
+                mode,
+                args.quiet,
+                code,
+            )
         }
         Err(_) if interrupted => {
             folder.finish(RunState::Interrupted)?;
@@ -250,7 +283,7 @@ fn default_folder(split_dir: &Path) -> PathBuf {
 }
 
 /// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.
-fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
+pub(super) fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
@@ -499,7 +532,10 @@ fn manifest(
     .map(|(name, value)| (name.to_owned(), value))
     .collect();
     let free_options: Options = [
-        ("exports", json!(args.models.exports)),
+        (
+            "exports",
+            args.models.exports.as_deref().map_or(Value::Null, path),
+        ),
         ("out-dir", json!(args.out_dir)),
         ("engines", json!(args.resources.engines.engines)),
         ("device", json!(args.resources.device)),
@@ -520,7 +556,8 @@ fn manifest(
     }
 }
 
-fn record(bundle: &Bundle) -> BundleRecord {
+/// A bundle as `run.json` names it.
+pub(super) fn record(bundle: &Bundle) -> BundleRecord {
     let manifest = bundle.manifest();
     let weights = &manifest.weights;
     BundleRecord {

@@ -8,16 +8,17 @@ use super::error::PipelineError;
 use super::ring::FrameRing;
 use super::session::{SaveMasks, Session, SessionMemory};
 use super::stage::with_tracker;
+use super::start::ObjectStart;
 use crate::dataset::{ObjectTrack, Video};
 use crate::image::{self, ImageError, Resizer};
 use crate::mask::Mask;
 use crate::metrics::Scorer;
 use crate::metrics::protocol::{BothProtocols, ObjectScore};
-use crate::prompts::{Prompt, PromptKind};
+use crate::prompts::PromptKind;
 use crate::results::{
     ArenaMarks, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, RegionMark, Score, Stage, Status,
 };
-use crate::telemetry::{MemorySnapshot, SystemRoot};
+use crate::telemetry::{MemorySnapshot, ProcessMemory, SystemRoot};
 use crate::track::{
     HoleFiller, ModelPrompt, ObjectMask, ObjectTask, TrackError, Upsampler, VideoTracker,
 };
@@ -104,6 +105,8 @@ pub fn run_clip(
     let after = MemorySnapshot::read(&root);
     let peak = session.sampler.peak();
     let memory = MemoryMarks {
+        rss_by_frame_bytes: Vec::new(),
+        allocator: None,
         arena: Some(arena_now),
         rss_before_bytes: before.process.rss_bytes,
         rss_after_bytes: after.process.rss_bytes,
@@ -128,7 +131,13 @@ pub fn run_clip(
         row.timing = clock
             .as_ref()
             .map(|c| c.of_object(runner.prompt_frame, runner.end, shared, runner.setup));
-        row.memory = Some(memory.clone());
+        let rss = clock
+            .as_ref()
+            .map(|c| c.rss_of_object(runner.prompt_frame, runner.end));
+        row.memory = Some(MemoryMarks {
+            rss_by_frame_bytes: rss.unwrap_or_default(),
+            ..memory.clone()
+        });
     }
     Ok(rows)
 }
@@ -218,22 +227,11 @@ fn prepare<'d>(
     kind: PromptKind,
 ) -> Result<(Runner<'d>, ObjectTask), String> {
     let started = Instant::now();
-    let found = track.prompt_frame().map_err(|e| e.to_string())?;
-    let (prompt_frame, mask) = (found.frame, found.mask);
-    let prompt = Prompt::from_mask(kind, &mask)
-        .ok_or_else(|| format!("the mask of frame {prompt_frame} gives no {kind} prompt"))?;
-    let side = session.bundle.manifest().image_size;
-    let model_prompt = ModelPrompt::new(&prompt, side, video.height, video.width);
     let total = video.frames.len();
-    let end = session
-        .settings
-        .max_clip_frames
-        .map_or(total, |most| (prompt_frame + most.max(1)).min(total));
-    if prompt_frame >= end {
-        return Err(format!(
-            "the prompt is on frame {prompt_frame}, the video has {total} frames"
-        ));
-    }
+    let start = ObjectStart::find(track, kind, total, session.settings.max_clip_frames)?;
+    let (prompt_frame, end) = (start.frame, start.end);
+    let side = session.bundle.manifest().image_size;
+    let model_prompt = ModelPrompt::new(&start.prompt, side, video.height, video.width);
     let scored = track
         .annotations
         .iter()
@@ -339,6 +337,7 @@ fn run_frames<'r>(
     let mut clock = ClipClock::new(first, end);
     let mut writer = MaskWriter::new(session, video, tag);
     let mut scorer = Scorer::new();
+    let root = SystemRoot::real();
     FrameRing::run(
         slots,
         first..end,
@@ -412,6 +411,7 @@ fn run_frames<'r>(
                 times.add(Stage::EndToEnd, started.elapsed());
                 clock.push(times);
                 ring.paused(|| finish_frame(runners, &mut scorer, &mut writer, index))?;
+                clock.push_rss(ProcessMemory::rss(&root).get());
                 progress();
                 if session.stopping() {
                     return Err(PipelineError::Interrupted.into());

@@ -1,4 +1,5 @@
-//! Raw durations per frame and stage of one clip, cut out per object afterwards.
+//! Raw durations per frame and stage of one clip, and the resident set after each frame, cut out per
+//! object afterwards.
 
 use crate::results::{Stage, StageSamples, Timing};
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ impl FrameTimes {
 pub struct ClipClock {
     first: usize,
     frames: Vec<FrameTimes>,
+    /// Resident set after each frame in bytes, as long as it could be read.
+    rss_bytes: Vec<u64>,
 }
 
 impl ClipClock {
@@ -38,7 +41,23 @@ impl ClipClock {
         Self {
             first,
             frames: Vec::with_capacity(end.saturating_sub(first)),
+            rss_bytes: Vec::with_capacity(end.saturating_sub(first)),
         }
+    }
+
+    /// Records the resident set after the frame that was pushed last.
+    pub fn push_rss(&mut self, bytes: Option<u64>) {
+        // A gap would move later samples to other frames.
+        if let Some(bytes) = bytes.filter(|_| self.rss_bytes.len() + 1 == self.frames.len()) {
+            self.rss_bytes.push(bytes);
+        }
+    }
+
+    /// The resident set after each frame of an object, from its prompt frame on.
+    pub fn rss_of_object(&self, prompt: usize, end: usize) -> Vec<u64> {
+        let skip = prompt.saturating_sub(self.first);
+        let samples = self.rss_bytes.iter().copied().skip(skip);
+        samples.take(end.saturating_sub(prompt)).collect()
     }
 
     /// Records the next frame.

@@ -3,7 +3,10 @@
 //! A figure that was not measured is an empty cell; so is every figure of a failed object.
 
 use super::summary::MODEL;
-use super::{ArenaMarks, MemoryMarks, ObjectScores, ObjectSummary, Score, Stage, Status, Summary};
+use super::{
+    AllocatorMarks, ArenaMarks, MemoryMarks, ObjectScores, ObjectSummary, Score, Stage, Status,
+    Summary,
+};
 use crate::stats::{self, LatencySummary};
 use crate::telemetry::Reading;
 
@@ -11,7 +14,8 @@ use crate::telemetry::Reading;
 type Column = (&'static str, fn(&ObjectSummary) -> String);
 
 /// The Python benchmark's columns in its order, with its rounding: fps 2 decimals, latency 1,
-/// MiB 1, scores 4, set-up 2. The GPU's columns are empty where the arena is no device memory.
+/// MiB 1, scores 4, set-up 2. The GPU's columns are the arena's where it is device memory, or those
+/// of PyTorch's allocator, and else empty.
 const UPSTREAM: [Column; 21] = [
     ("video", |o| o.key.video.clone()),
     ("object", |o| o.key.object.clone()),
@@ -23,10 +27,18 @@ const UPSTREAM: [Column; 21] = [
     ("fps", |o| rounded(o.fps, 2)),
     ("latency_ms", |o| rounded(o.fps.map(|fps| 1000.0 / fps), 1)),
     ("gpu_peak_alloc_MiB", |o| {
-        mebibytes(device(o).map(|a| a.peak_bytes))
+        mebibytes(
+            device(o)
+                .map(|a| a.peak_bytes)
+                .or_else(|| torch(o, |a| &a.allocated_peak_bytes)),
+        )
     }),
     ("gpu_peak_reserved_MiB", |o| {
-        mebibytes(device(o).map(|a| a.slab_bytes))
+        mebibytes(
+            device(o)
+                .map(|a| a.slab_bytes)
+                .or_else(|| torch(o, |a| &a.reserved_peak_bytes)),
+        )
     }),
     ("cpu_peak_rss_MiB", |o| reading(o, |m| &m.rss_peak_bytes)),
     ("J", |o| rounded(score(o, |s| s.upstream).map(|s| s.j), 4)),
@@ -45,7 +57,7 @@ const UPSTREAM: [Column; 21] = [
 ];
 
 /// Our columns, before those of the stages.
-const OWN: [Column; 29] = [
+const OWN: [Column; 33] = [
     ("status", |o| match o.status {
         Status::Ok => "ok".to_owned(),
         Status::Failed { .. } => "failed".to_owned(),
@@ -103,6 +115,16 @@ const OWN: [Column; 29] = [
         reading(o, |m| &m.available_after_bytes)
     }),
     ("session", |o| o.row.session.to_string()),
+    ("torch_inactive_split_MiB", |o| {
+        mebibytes(torch(o, |a| &a.inactive_split_peak_bytes))
+    }),
+    ("torch_alloc_retries", |o| {
+        count(torch(o, |a| &a.alloc_retries))
+    }),
+    ("torch_ooms", |o| count(torch(o, |a| &a.ooms))),
+    ("driver_used_peak_MiB", |o| {
+        mebibytes(torch(o, |a| &a.driver_used_peak_bytes))
+    }),
 ];
 
 /// Names of the Python benchmark's columns, in its order.
@@ -192,6 +214,10 @@ fn arena(object: &ObjectSummary) -> Option<&ArenaMarks> {
 
 fn device(object: &ObjectSummary) -> Option<&ArenaMarks> {
     arena(object).filter(|arena| arena.on_device)
+}
+
+fn torch(object: &ObjectSummary, which: fn(&AllocatorMarks) -> &Reading<u64>) -> Option<u64> {
+    which(object.row.memory.as_ref()?.allocator.as_ref()?).get()
 }
 
 fn score(object: &ObjectSummary, protocol: fn(&ObjectScores) -> Option<Score>) -> Option<Score> {

@@ -16,6 +16,8 @@ const SUMMARY_CSV: &str = "summary.csv";
 const SUMMARY_JSON: &str = "summary.json";
 const MASKS: &str = "masks";
 const OVERLAYS: &str = "overlays";
+/// Baselines of a run, which mean nothing without it.
+const BASELINES: [&str; 2] = ["baseline-upstream", "baseline-best"];
 
 /// What to do with a run folder that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +119,12 @@ impl RunFolder {
         self.path.join(MASKS)
     }
 
+    /// Adds to what `run.json` tells beside the options, for what is known only once a run is on
+    /// its way; written with the next [`Self::finish`].
+    pub fn note(&mut self, name: &str, value: serde_json::Value) {
+        self.manifest.free_options.insert(name.to_owned(), value);
+    }
+
     /// Where overlays go.
     pub fn overlays_dir(&self) -> PathBuf {
         self.path.join(OVERLAYS)
@@ -197,7 +205,7 @@ fn remove_run(path: &Path) -> Result<(), FolderError> {
     if journal.exists() {
         Journal::lock(&journal)?;
     }
-    for name in [MASKS, OVERLAYS] {
+    for name in [MASKS, OVERLAYS].into_iter().chain(BASELINES) {
         gone(&path.join(name), fs::remove_dir_all)?;
     }
     // The journal goes last but one: while it is there the folder is known as a run's.

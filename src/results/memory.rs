@@ -1,7 +1,10 @@
 //! Memory over all rows of a model, and whether it stays flat from video to video.
 
-use super::{MemoryMarks, MemorySummary, ObjectRow};
+use std::collections::BTreeMap;
+
+use super::{AllocatorMarks, MemoryMarks, MemorySummary, ObjectRow};
 use crate::stats::{Slope, fit_line_within};
+use crate::telemetry::Reading;
 
 /// Growth of the resident set over a whole run that is not worth a verdict: allocators take
 /// memory in pieces of about this size.
@@ -38,7 +41,42 @@ pub(super) fn memory_summary(rows: &[&ObjectRow]) -> MemorySummary {
             .min(),
         rss_slope_per_video: slope,
         rss_flatness: slope.map(|slope| slope.flatness(TOLERANCE_BYTES)),
+        rss_slope_per_frame: slope_per_frame(rows),
+        allocator_allocated_bytes: allocator(&marks, |a| &a.allocated_peak_bytes),
+        allocator_reserved_bytes: allocator(&marks, |a| &a.reserved_peak_bytes),
+        allocator_inactive_split_bytes: allocator(&marks, |a| &a.inactive_split_peak_bytes),
     }
+}
+
+fn allocator(marks: &[&MemoryMarks], value: fn(&AllocatorMarks) -> &Reading<u64>) -> Option<u64> {
+    let allocators = marks.iter().filter_map(|marks| marks.allocator.as_ref());
+    allocators.filter_map(|a| value(a).get()).max()
+}
+
+/// Resident set over the frames of each clip, from when the memory bank is full. Objects that
+/// advanced together were sampled together: the longest series stands for all of them.
+fn slope_per_frame(rows: &[&ObjectRow]) -> Option<Slope> {
+    type Clip<'a> = (u32, &'a str, Option<&'a str>);
+    let mut clips: BTreeMap<Clip<'_>, Vec<(f64, f64)>> = BTreeMap::new();
+    for row in rows {
+        let (Some(memory), Some(timing)) = (&row.memory, &row.timing) else {
+            continue;
+        };
+        let full = timing.bank_fill_frames.max(timing.warmup_frames);
+        let samples = memory.rss_by_frame_bytes.iter().enumerate().skip(full);
+        let series: Vec<(f64, f64)> = samples
+            .map(|(frame, bytes)| (frame as f64, *bytes as f64))
+            .collect();
+        let alone = (row.lockstep_objects <= 1).then_some(row.key.object.as_str());
+        let held = clips
+            .entry((row.session, &row.key.video, alone))
+            .or_default();
+        if series.len() > held.len() {
+            *held = series;
+        }
+    }
+    let clips: Vec<&[(f64, f64)]> = clips.values().map(Vec::as_slice).collect();
+    fit_line_within(&clips)
 }
 
 /// Resident set after the last object of each video over the video's number. A resumed run is

@@ -35,8 +35,8 @@ pub use journal::{JOURNAL_SCHEMA, Recovered, read_journal};
 pub use manifest::{BundleRecord, Options, RunManifest, RunState, WeightsRecord};
 pub use merge::{MergeError, MergeOptions, Merged, merge};
 pub use row::{
-    ArenaMarks, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, RegionMark, RowError, Score,
-    Stage, StageSamples, Status, Timing,
+    AllocatorMarks, ArenaMarks, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, RegionMark,
+    RowError, Score, Stage, StageSamples, Status, Timing,
 };
 pub use summary::{
     Counts, Latencies, MemorySummary, ModelSummary, ObjectSummary, ScoreSummary, SpeedSummary,

@@ -215,6 +215,32 @@ pub struct MemoryMarks {
     pub available_before_bytes: Reading<u64>,
     /// `MemAvailable` after the object, in bytes.
     pub available_after_bytes: Reading<u64>,
+    /// Resident set after each processed frame, from the prompt frame on, in bytes; empty where
+    /// it was not sampled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rss_by_frame_bytes: Vec<u64>,
+    /// PyTorch's allocator; `None` for what is not PyTorch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocator: Option<AllocatorMarks>,
+}
+
+/// PyTorch's caching allocator over one object (`torch.cuda.memory_stats`) and the driver's view
+/// of the device. Nothing of it is known on the CPU; the readings then say why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllocatorMarks {
+    /// Most bytes in use by tensors (`allocated_bytes.all.peak`).
+    pub allocated_peak_bytes: Reading<u64>,
+    /// Most bytes taken from the driver (`reserved_bytes.all.peak`).
+    pub reserved_peak_bytes: Reading<u64>,
+    /// Most bytes in free pieces of blocks that are partly in use, which cannot be given back:
+    /// fragmentation (`inactive_split_bytes.all.peak`).
+    pub inactive_split_peak_bytes: Reading<u64>,
+    /// Allocations that succeeded only after the cache had been emptied (`num_alloc_retries`).
+    pub alloc_retries: Reading<u64>,
+    /// Allocations that failed (`num_ooms`).
+    pub ooms: Reading<u64>,
+    /// Most bytes of the device in use by anyone, by the driver's word (`cudaMemGetInfo`).
+    pub driver_used_peak_bytes: Reading<u64>,
 }
 
 /// The arena's books for one object.

@@ -74,6 +74,8 @@ pub fn row(video: &str, object: &str, model: &str) -> ObjectRow {
             pss_after_bytes: Reading::missing("no smaps_rollup"),
             available_before_bytes: Reading::of(4 << 30),
             available_after_bytes: Reading::of(3 << 30),
+            rss_by_frame_bytes: Vec::new(),
+            allocator: None,
         }),
     }
 }

@@ -148,6 +148,15 @@ pub struct MemorySummary {
     pub rss_slope_per_video: Option<Slope>,
     /// What the slope means.
     pub rss_flatness: Option<Flatness>,
+    /// Resident set over the frame's number within a clip once the memory bank is full, in bytes
+    /// per frame: one slope, every clip with a level of its own.
+    pub rss_slope_per_frame: Option<Slope>,
+    /// Most bytes in use by tensors of PyTorch's allocator.
+    pub allocator_allocated_bytes: Option<u64>,
+    /// Most bytes that PyTorch's allocator held.
+    pub allocator_reserved_bytes: Option<u64>,
+    /// Most bytes of it lost to fragmentation.
+    pub allocator_inactive_split_bytes: Option<u64>,
 }
 
 /// One row without its raw samples.

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use super::{ModelSummary, Stage, Summary};
-use crate::stats::{self, Flatness};
+use crate::stats::{self, Flatness, Slope};
 
 /// How a table is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ enum Kind {
 
 type Row = (&'static str, fn(&ModelSummary) -> String, Kind);
 
-const ROWS: [Row; 21] = [
+const ROWS: [Row; 22] = [
     ("model", |m| m.model.clone(), Kind::Head),
     ("J (official, %)", |m| official(m, |s| s.j), Kind::Plain),
     ("F (official, %)", |m| official(m, |s| s.f), Kind::Plain),
@@ -150,6 +150,7 @@ const ROWS: [Row; 21] = [
     ("peak RSS", |m| bytes(m.memory.peak_rss_bytes), Kind::Plain),
     ("driver allocations", allocations, Kind::Plain),
     ("RSS slope per video", slope, Kind::Plain),
+    ("RSS slope per frame", slope_per_frame, Kind::Plain),
     (
         "memory over videos",
         |m| flatness(m).to_owned(),
@@ -228,7 +229,15 @@ fn bytes(count: Option<u64>) -> String {
 }
 
 fn slope(model: &ModelSummary) -> String {
-    let Some(slope) = model.memory.rss_slope_per_video else {
+    with_half_width(model.memory.rss_slope_per_video)
+}
+
+fn slope_per_frame(model: &ModelSummary) -> String {
+    with_half_width(model.memory.rss_slope_per_frame)
+}
+
+fn with_half_width(slope: Option<Slope>) -> String {
+    let Some(slope) = slope else {
         return NONE.to_owned();
     };
     let change = stats::signed_bytes(slope.per_step);

@@ -30,6 +30,7 @@ peak arena                             48.0 MiB
 peak RSS                              120.0 MiB
 driver allocations              0 after warm-up
 RSS slope per video                           -
+RSS slope per frame                           -
 memory over videos               too few videos
 frames (warm-up left out)                18 (2)
 objects per frame                          1.00

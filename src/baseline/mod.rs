@@ -1,0 +1,59 @@
+//! The PyTorch baseline: the same models, weights, frames and prompts in transformers, run as a
+//! process of its own after masklet's run, into a run folder of the same form.
+//!
+//! ```text
+//! RUN/baseline-<mode>/job.json        what the process is given: frames, prompts, weights
+//! RUN/baseline-<mode>/pytorch.jsonl   what it leaves: rows without scores, signs of life
+//! RUN/baseline-<mode>/pytorch.log     what it printed
+//! RUN/baseline-<mode>/run.json, journal.jsonl, summary.csv, summary.json, masks/
+//! ```
+//!
+//! A process that dies is a result, not an error: what it had finished is kept and the sentence
+//! says where it stopped. Scores come from this program's own evaluator, over the masks that the
+//! process wrote. Comparing runs beyond the few lines of [`beside`] is not done here.
+
+pub mod beside;
+mod error;
+pub mod job;
+pub mod process;
+pub mod record;
+mod score;
+
+pub use error::BaselineError;
+pub use job::{Job, JobSettings, Planned, plan};
+pub use process::{Ending, Tools};
+pub use record::{PyTorchRecord, State, read_record};
+pub use score::score_row;
+
+use std::fmt;
+
+/// How PyTorch is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// As the Python benchmark does: one object at a time, each with a model of its own.
+    Upstream,
+    /// As well as it can: the model kept, objects together, features shared, memories dropped.
+    Best,
+}
+
+impl Mode {
+    /// The name in options and folders.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Best => "best",
+        }
+    }
+
+    /// Name of its folder inside the run folder.
+    pub fn folder(self) -> String {
+        format!("baseline-{}", self.name())
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

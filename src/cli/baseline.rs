@@ -1,0 +1,556 @@
+//! `masklet baseline`, which `masklet run --baseline` becomes when its own work is done.
+//!
+//! The run replaces itself by this command (`exec`), so that nothing of it, neither memory nor a
+//! device's context, is left while the baseline runs.
+
+mod earlier;
+mod watch;
+
+use super::options::{ModelRun, PrecisionArg};
+use super::print;
+use super::run::{record, stop_flag};
+use crate::exit::INTERRUPTED;
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use earlier::Earlier;
+use masklet::baseline::process::{JOB, LOG, last_words, verdict};
+use masklet::baseline::{
+    BaselineError, Ending, Job, JobSettings, Mode, Planned, PyTorchRecord, Tools, beside, plan,
+    read_record, score_row,
+};
+use masklet::dataset::Split;
+use masklet::pipeline::SaveMasks;
+use masklet::progress::{LogFormat, Progress};
+use masklet::prompts::PromptKind;
+use masklet::results::{ObjectKey, ObjectRow, OpenMode, RunFolder, RunManifest, RunState, Summary};
+use masklet::stats;
+use masklet::telemetry::{Environment, ProcessMemory, SystemRoot};
+use masklet_engines::bundle::{Bundle, Precision};
+use serde_json::json;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use watch::Watch;
+
+/// Manner of the baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// As the Python benchmark: one object at a time, each with a model of its own.
+    Upstream,
+    /// As well as PyTorch can: model kept, objects together, memories dropped.
+    Best,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(arg: ModeArg) -> Self {
+        match arg {
+            ModeArg::Upstream => Self::Upstream,
+            ModeArg::Best => Self::Best,
+        }
+    }
+}
+
+/// What the baseline runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DeviceArg {
+    /// CUDA where PyTorch sees it.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// CUDA, or nothing.
+    Cuda,
+}
+
+/// How the baseline is run.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Baseline")]
+pub struct BaselineOptions {
+    /// Python with tools/export/requirements.txt; the checkout's .venv or python3 without it.
+    #[arg(long, env = "MASKLET_PYTHON", value_name = "PATH")]
+    baseline_python: Option<PathBuf>,
+    /// The checkpoint that the bundle was exported from, where the weights are neither in its
+    /// folder nor a seed's.
+    #[arg(long, value_name = "PATH")]
+    baseline_weights: Option<PathBuf>,
+    /// What PyTorch runs on.
+    #[arg(long, value_enum, default_value_t = DeviceArg::Auto, value_name = "DEVICE")]
+    baseline_device: DeviceArg,
+    /// Arithmetic under autocast; the bundle's own without it.
+    #[arg(long, value_enum, value_name = "PRECISION")]
+    baseline_precision: Option<PrecisionArg>,
+    /// Compile the image encoder with torch.compile (mode best).
+    #[arg(long)]
+    baseline_compile: bool,
+    /// Let fp32 products be TF32 on CUDA, as the Python benchmark does.
+    #[arg(long)]
+    baseline_tf32: bool,
+}
+
+/// `masklet baseline`.
+#[derive(Debug, Args)]
+pub struct BaselineArgs {
+    /// Folder of a finished run.
+    run: PathBuf,
+    /// Manners, one after the other.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "upstream",
+        value_name = "MODE,…"
+    )]
+    mode: Vec<ModeArg>,
+    #[command(flatten)]
+    options: BaselineOptions,
+    /// Go on with a baseline that was stopped or has died.
+    #[arg(long, conflicts_with = "force")]
+    resume: bool,
+    /// Remove the baseline that is there and begin anew.
+    #[arg(long)]
+    force: bool,
+    /// Only write the job, and print how to run it by hand.
+    #[arg(long)]
+    prepare: bool,
+    /// Print nothing but the table, what went wrong, and errors.
+    #[arg(short, long)]
+    quiet: bool,
+    /// Exit code of the run that this follows; whatever becomes of the baseline, it stays.
+    #[arg(long, hide = true, value_name = "CODE")]
+    exit_code: Option<u8>,
+}
+
+impl BaselineOptions {
+    /// Finds out before a long run whether its baseline could begin: interpreter, packages,
+    /// device, weights. Nothing to do without a mode.
+    ///
+    /// # Errors
+    /// [`BaselineError`] with what to do.
+    pub fn check(
+        &self,
+        modes: &[Mode],
+        models: &[ModelRun],
+        threads: usize,
+    ) -> Result<(), BaselineError> {
+        let Some(mode) = modes.first() else {
+            return Ok(());
+        };
+        let models: Vec<_> = models
+            .iter()
+            .map(|model| (&model.bundle, model.tags.as_slice()))
+            .collect();
+        let nothing = Split {
+            root: PathBuf::new(),
+            layout: masklet::dataset::Layout::SaV,
+            list: None,
+            available: 0,
+            videos: Vec::new(),
+        };
+        let settings = JobSettings {
+            threads,
+            ..self.settings(*mode)
+        };
+        let (job, _) = plan(&settings, &models, &nothing, Path::new("."), &|_| true);
+        Tools::find(self.baseline_python.as_deref())?.check(&job)
+    }
+
+    fn settings(&self, mode: Mode) -> JobSettings {
+        JobSettings {
+            mode,
+            device: name(&self.baseline_device),
+            precision: self.baseline_precision.map(Precision::from),
+            compile: self.baseline_compile,
+            tf32: self.baseline_tf32,
+            threads: 0,
+            decode_threads: 2,
+            warmup: 0,
+            weights: self.baseline_weights.clone(),
+            max_clip_frames: None,
+            save_masks: SaveMasks::Annotated,
+        }
+    }
+
+    /// The same options on a command line.
+    fn arguments(&self) -> Vec<std::ffi::OsString> {
+        let mut out = vec![
+            "--baseline-device".into(),
+            name(&self.baseline_device).into(),
+        ];
+        let paths = [
+            ("--baseline-python", &self.baseline_python),
+            ("--baseline-weights", &self.baseline_weights),
+        ];
+        for (option, path) in paths {
+            if let Some(path) = path {
+                out.extend([option.into(), path.into()]);
+            }
+        }
+        if let Some(precision) = &self.baseline_precision {
+            out.extend(["--baseline-precision".into(), name(precision).into()]);
+        }
+        let flags = [
+            ("--baseline-compile", self.baseline_compile),
+            ("--baseline-tf32", self.baseline_tf32),
+        ];
+        out.extend(
+            flags
+                .iter()
+                .filter(|(_, on)| *on)
+                .map(|(flag, _)| flag.into()),
+        );
+        out
+    }
+}
+
+/// A value's name on the command line.
+fn name(value: &impl ValueEnum) -> String {
+    let known = value.to_possible_value();
+    known.map_or_else(String::new, |known| known.get_name().to_owned())
+}
+
+/// Goes on with the baselines of a run that has ended with `code`, in this process's place.
+///
+/// # Errors
+/// When standard output is closed. What goes wrong with a baseline is a warning: the run is done.
+pub fn after_run(
+    run: &Path,
+    options: &BaselineOptions,
+    modes: &[Mode],
+    opened: OpenMode,
+    quiet: bool,
+    code: u8,
+) -> anyhow::Result<u8> {
+    use std::io::Write;
+    std::io::stdout().flush()?;
+    let names: Vec<&str> = modes.iter().map(|mode| mode.name()).collect();
+    let mut command = match std::env::current_exe() {
+        Ok(program) => std::process::Command::new(program),
+        Err(error) => {
+            tracing::warn!("the baseline does not run, this program cannot find itself: {error}");
+            return Ok(code);
+        }
+    };
+    command.arg("baseline").arg(run);
+    command.args(["--mode", &names.join(","), "--exit-code", &code.to_string()]);
+    command.args(options.arguments());
+    match opened {
+        OpenMode::Resume => _ = command.arg("--resume"),
+        OpenMode::Force => _ = command.arg("--force"),
+        OpenMode::New => {}
+    }
+    if quiet {
+        command.arg("--quiet");
+    }
+    let error = command.exec();
+    tracing::warn!("the baseline does not run, this program does not start again: {error}");
+    Ok(code)
+}
+
+/// Runs the command; the number is the exit code.
+///
+/// # Errors
+/// A folder that is no finished run, a baseline that cannot begin. One that dies is no error.
+pub fn baseline(args: &BaselineArgs) -> anyhow::Result<u8> {
+    match (run_modes(args), args.exit_code) {
+        (Err(error), Some(code)) => {
+            // The run before it is complete, whatever this is.
+            let class = crate::exit::class(&error);
+            eprintln!("warning: no baseline ({class:?}): {error:#}; the run itself is complete");
+            Ok(code)
+        }
+        (Ok(INTERRUPTED), _) => Ok(INTERRUPTED),
+        (Ok(_), Some(code)) => Ok(code),
+        (outcome, None) => outcome,
+    }
+}
+
+fn run_modes(args: &BaselineArgs) -> anyhow::Result<u8> {
+    let earlier = Earlier::read(&args.run)?;
+    let tools = Tools::find(args.options.baseline_python.as_deref())?;
+    let stop = stop_flag().context("installing signal handlers")?;
+    let progress = Progress::new(args.quiet, LogFormat::Text);
+    let mut baselines: Vec<(String, Summary)> = Vec::new();
+    let mut code = 0;
+    for mode in &args.mode {
+        let mode = Mode::from(*mode);
+        let Some((summary, died)) = run_mode(args, mode, &earlier, &tools, &progress, &stop)?
+        else {
+            continue;
+        };
+        code = code.max(u8::from(died || summary.counts.failed > 0));
+        baselines.push((format!("pytorch {mode}"), summary));
+        if stop.load(Ordering::Relaxed) {
+            code = INTERRUPTED;
+            break;
+        }
+    }
+    if !baselines.is_empty() {
+        // `masklet compare` says more: intervals, pairs, and what is not comparable.
+        print(&beside::render(&earlier.summary, &baselines))?;
+    }
+    Ok(code)
+}
+
+/// One baseline from job to summary, and whether it died; nothing when it was only prepared.
+fn run_mode(
+    args: &BaselineArgs,
+    mode: Mode,
+    earlier: &Earlier,
+    tools: &Tools,
+    progress: &Progress,
+    stop: &AtomicBool,
+) -> anyhow::Result<Option<(Summary, bool)>> {
+    let carried = &earlier.settings;
+    let settings = JobSettings {
+        threads: carried.threads,
+        decode_threads: carried.decode_threads,
+        warmup: carried.warmup,
+        max_clip_frames: carried.max_clip_frames,
+        save_masks: carried.save_masks,
+        ..args.options.settings(mode)
+    };
+    let models: Vec<(&Bundle, &[(String, PromptKind)])> = earlier
+        .models
+        .iter()
+        .map(|model| (&model.bundle, model.tags.as_slice()))
+        .collect();
+    let folder = args.run.join(mode.folder());
+    if args.prepare {
+        std::fs::create_dir_all(&folder)?;
+        let (mut job, _) = plan(&settings, &models, &earlier.split, &folder, &|_| false);
+        job.supervised = false;
+        Tools::write_job(&folder, &job)?;
+        print(&format!("{}\n", tools.by_hand(&folder)))?;
+        return Ok(None);
+    }
+    let opening = match (args.resume, args.force) {
+        (true, _) => OpenMode::Resume,
+        (_, true) => OpenMode::Force,
+        _ => OpenMode::New,
+    };
+    let manifest = manifest(args, mode, earlier);
+    let mut opened = RunFolder::create(&args.run, &mode.folder(), &manifest, opening)?;
+    let log = folder.join(masklet::baseline::record::FILE);
+    if opening != OpenMode::Resume {
+        for file in [JOB, LOG, masklet::baseline::record::FILE] {
+            // What is not there need not be removed.
+            let _ = std::fs::remove_file(folder.join(file));
+        }
+    }
+    for warning in &opened.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if carried.fill_holes > 0 {
+        eprintln!(
+            "warning: the run filled holes of up to {} pixels, the baseline fills none: masks differ there",
+            carried.fill_holes
+        );
+    }
+    let mut keeper = Keeper {
+        folder: &mut opened.folder,
+        path: &folder,
+    };
+    // Rows that an earlier process left, but nobody entered.
+    if opening == OpenMode::Resume {
+        let (_, planned) = keeper.plan(&settings, &models, &earlier.split);
+        let left = keeper.read(&log, 0, &planned)?;
+        keeper.enter(&left.rows, &planned)?;
+    }
+    let (job, planned) = keeper.plan(&settings, &models, &earlier.split);
+    let refused: Vec<ObjectRow> = planned
+        .iter()
+        .filter(|planned| !planned.row.is_ok())
+        .map(|planned| planned.row.clone())
+        .collect();
+    keeper.folder.append(&refused)?;
+    let total = job.objects();
+    let mut said = None;
+    if total > 0 {
+        Tools::write_job(&folder, &job)?;
+        let rss = ProcessMemory::rss(&SystemRoot::real()).get();
+        progress.println(&format!(
+            "\nbaseline ({mode}): {total} objects in a process of its own{}",
+            rss.map_or_else(String::new, |rss| format!(
+                "; this one holds {}",
+                stats::bytes(rss)
+            ))
+        ));
+        let offset = std::fs::metadata(&log).map_or(0, |seen| seen.len());
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let watch = Watch::new(&log, offset, progress, mode);
+        let ending = tools.run(&folder, &mut || {
+            watch.look();
+            stop.load(Ordering::Relaxed)
+        })?;
+        let left = keeper.read(&log, offset, &planned)?;
+        said = verdict(mode, ending, &left, total, last_words(&folder).as_deref());
+        keeper.enter(&left.rows, &planned)?;
+        if ending != Ending::Stopped
+            && let Some(said) = &said
+        {
+            keeper.fail(&left.in_progress(), &planned, said)?;
+        }
+        for line in rejected(&left) {
+            eprintln!("warning: {line}");
+        }
+        if let Some(hello) = left.hello {
+            keeper.folder.note("pytorch", hello);
+        }
+        if carried.save_masks == SaveMasks::None {
+            std::fs::remove_dir_all(folder.join("masks"))
+                .context("removing the baseline's masks")?;
+        }
+    }
+    if let Some(said) = &said {
+        keeper.folder.note("outcome", json!(said));
+        print(&format!("\n{said}.\n"))?;
+    }
+    let (_, missing) = keeper.plan(&settings, &models, &earlier.split);
+    let state = match missing.is_empty() {
+        true => RunState::Finished,
+        false => RunState::Interrupted,
+    };
+    let summary = opened.folder.finish(state)?;
+    if !missing.is_empty() {
+        eprintln!(
+            "warning: {} of its objects were not reached; the {} finished ones are in {}, \
+             `masklet baseline {} --mode {mode} --resume` goes on",
+            missing.len(),
+            opened.folder.rows(),
+            folder.display(),
+            args.run.display()
+        );
+    }
+    Ok(Some((summary, said.is_some())))
+}
+
+/// The baseline's run folder while it is being filled.
+struct Keeper<'a> {
+    folder: &'a mut RunFolder,
+    path: &'a Path,
+}
+
+impl Keeper<'_> {
+    fn plan<'s>(
+        &self,
+        settings: &JobSettings,
+        models: &[(&Bundle, &[(String, PromptKind)])],
+        split: &'s Split,
+    ) -> (Job, Vec<Planned<'s>>) {
+        let done = |key: &ObjectKey| self.folder.is_done(key);
+        plan(settings, models, split, self.path, &done)
+    }
+
+    fn read(
+        &self,
+        log: &Path,
+        offset: usize,
+        planned: &[Planned<'_>],
+    ) -> Result<PyTorchRecord, BaselineError> {
+        let wanted = masklet::baseline::job::keys(planned);
+        read_record(log, offset, &|key| {
+            // A row that an earlier call entered is no surprise.
+            wanted.contains(key) || self.folder.is_done(key)
+        })
+    }
+
+    /// Scores rows and puts them into the journal.
+    fn enter(&mut self, rows: &[ObjectRow], planned: &[Planned<'_>]) -> anyhow::Result<()> {
+        for row in rows {
+            if self.folder.is_done(&row.key) {
+                continue;
+            }
+            let Some(planned) = planned.iter().find(|p| p.row.key == row.key) else {
+                continue;
+            };
+            let mut row = row.clone();
+            if row.is_ok() {
+                match score_row(planned, &self.path.join("masks")) {
+                    Ok(scores) => row.scores = Some(scores),
+                    Err(reason) => row = row.failed(reason),
+                }
+            }
+            self.folder.append(&[row])?;
+        }
+        Ok(())
+    }
+
+    /// Objects that were in progress when the process died have failed of it.
+    fn fail(
+        &mut self,
+        keys: &[ObjectKey],
+        planned: &[Planned<'_>],
+        why: &str,
+    ) -> anyhow::Result<()> {
+        for key in keys {
+            if self.folder.is_done(key) {
+                continue;
+            }
+            if let Some(planned) = planned.iter().find(|p| p.row.key == *key) {
+                self.folder.append(&[planned.row.clone().failed(why)])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What of a record could not be used, in few lines.
+fn rejected(record: &PyTorchRecord) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let mut lines: Vec<String> = record
+        .rejected
+        .iter()
+        .take(SHOWN)
+        .map(|line| format!("of what the baseline left, {line}; it is left out"))
+        .collect();
+    if let more @ 1.. = record.rejected.len().saturating_sub(SHOWN) {
+        lines.push(format!("and {more} more lines that are left out"));
+    }
+    lines
+}
+
+/// The baseline's `run.json`: the run's options as far as they are its own too, and how it ran.
+fn manifest(args: &BaselineArgs, mode: Mode, earlier: &Earlier) -> RunManifest {
+    let options = &args.options;
+    let mut kept = earlier.options.clone();
+    // Of masklet's own engine.
+    for option in ["backend", "cuda-graph", "ring-frames", "fill-holes"] {
+        kept.remove(option);
+    }
+    let objects = match mode {
+        Mode::Upstream => "isolated",
+        Mode::Best => "lockstep",
+    };
+    kept.extend([
+        ("objects".to_owned(), json!(objects)),
+        ("baseline".to_owned(), json!(mode.name())),
+        (
+            "baseline-device".to_owned(),
+            json!(name(&options.baseline_device)),
+        ),
+        (
+            "baseline-precision".to_owned(),
+            json!(options.baseline_precision.map(|p| name(&p))),
+        ),
+        (
+            "baseline-compile".to_owned(),
+            json!(options.baseline_compile),
+        ),
+        ("baseline-tf32".to_owned(), json!(options.baseline_tf32)),
+        (
+            "baseline-weights".to_owned(),
+            json!(options.baseline_weights),
+        ),
+    ]);
+    RunManifest {
+        options: kept,
+        free_options: [
+            ("baseline-python".to_owned(), json!(options.baseline_python)),
+            ("resume".to_owned(), json!(args.resume)),
+            ("force".to_owned(), json!(args.force)),
+        ]
+        .into(),
+        bundles: earlier.models.iter().map(|m| record(&m.bundle)).collect(),
+        backend: None,
+        environment: Environment::read(&SystemRoot::real()),
+    }
+}

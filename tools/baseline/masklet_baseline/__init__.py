@@ -1,0 +1,3 @@
+"""The PyTorch baseline: transformers' EdgeTamVideo and Sam2Video on the jobs that `masklet baseline` writes."""
+
+VERSION = "1"
