@@ -240,3 +240,68 @@ proptest! {
         let _ = summarise(&[row.clone(), row]);
     }
 }
+
+#[test]
+fn the_slope_per_frame_is_of_clips_once_the_bank_is_full() {
+    // 20 frames, of which 16 fill the bank: the jump in them does not count, nor do levels.
+    let series = |level: u64, step: u64| -> Vec<u64> {
+        let filling = (0..16).map(|frame| level / 2 + frame * 77);
+        filling
+            .chain((0..4).map(|frame| level + frame * step))
+            .collect()
+    };
+    let mut rows = ["1", "2"].map(|object| samples::row("v", object, "m_points"));
+    for (row, level) in rows.iter_mut().zip([1 << 30, 3 << 30]) {
+        let memory = row.memory.as_mut().unwrap();
+        memory.rss_by_frame_bytes = series(level, 4096);
+    }
+    let slope = |rows: &[ObjectRow]| {
+        summarise(rows).models[0]
+            .memory
+            .rss_slope_per_frame
+            .unwrap()
+    };
+    assert_eq!((slope(&rows).per_step, slope(&rows).n), (4096.0, 8));
+    // Objects together were sampled together, once.
+    for row in &mut rows {
+        row.lockstep_objects = 2;
+    }
+    assert_eq!((slope(&rows).per_step, slope(&rows).n), (4096.0, 4));
+    let none = summarise(&[samples::row("v", "1", "m_points")]);
+    assert_eq!(none.models[0].memory.rss_slope_per_frame, None);
+}
+
+#[test]
+fn pytorchs_allocator_fills_the_gpu_columns_and_its_own() {
+    let mut row = samples::row("v", "1", "m_points");
+    let memory = row.memory.as_mut().unwrap();
+    memory.arena = None;
+    let of = crate::telemetry::Reading::of;
+    memory.allocator = Some(crate::results::AllocatorMarks {
+        allocated_peak_bytes: of(300 << 20),
+        reserved_peak_bytes: of(400 << 20),
+        inactive_split_peak_bytes: of(50 << 20),
+        alloc_retries: of(2),
+        ooms: of(1),
+        driver_used_peak_bytes: of(900 << 20),
+    });
+    let summary = summarise(&[row]);
+    let seen = &summary.models[0].memory;
+    assert_eq!(seen.allocator_reserved_bytes, Some(400 << 20));
+    assert_eq!(seen.allocator_inactive_split_bytes, Some(50 << 20));
+    let text = crate::results::write_csv(&summary).unwrap();
+    let mut reader = csv::Reader::from_reader(text.as_slice());
+    let names = reader.headers().unwrap().clone();
+    let cells = reader.records().next().unwrap().unwrap();
+    for (name, value) in [
+        ("gpu_peak_alloc_MiB", "300.0"),
+        ("gpu_peak_reserved_MiB", "400.0"),
+        ("torch_inactive_split_MiB", "50.0"),
+        ("torch_alloc_retries", "2"),
+        ("torch_ooms", "1"),
+        ("driver_used_peak_MiB", "900.0"),
+    ] {
+        let at = names.iter().position(|known| known == name).unwrap();
+        assert_eq!(&cells[at], value, "{name}");
+    }
+}
