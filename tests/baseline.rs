@@ -347,3 +347,34 @@ fn a_baseline_that_cannot_begin_is_refused_before_the_run() {
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.stderr.contains("finished `masklet run`"), "{ran:?}");
 }
+
+#[test]
+fn a_shards_baseline_is_of_its_share_and_an_ablation_has_none() {
+    let split = synthetic(&["--videos", "2", "--frames", "5", "--size", "64x48"]);
+    let out = split.path().join("run");
+    let ran = run(split.path(), &out, &["--shard", "1/2"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = baseline(&out, "python3", &["--prepare", "--mode", "best"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let folder = out.join("baseline-best");
+    let job: Value = serde_json::from_slice(&fs::read(folder.join("job.json")).unwrap()).unwrap();
+    let tracked: usize = job["clips"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|clip| clip["objects"].as_array().unwrap().len())
+        .sum();
+    let rows = read_journal(&out.join("journal.jsonl")).unwrap().rows;
+    assert_eq!(tracked, rows.len());
+    assert_eq!(job["videos"].as_array().unwrap().len(), 1);
+    assert!(ran.stdout.contains("-m masklet_baseline"), "{ran:?}");
+
+    let ran = run(split.path(), &out, &["--no-memory", "--baseline"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let ablation = split.path().join("ablation");
+    let ran = run(split.path(), &ablation, &["--no-memory"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = baseline(&ablation, "python3", &[]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("--no-memory"), "{ran:?}");
+}

@@ -50,7 +50,8 @@ pub struct RunArgs {
         default_missing_value = "upstream",
         value_delimiter = ',',
         value_name = "MODE,…",
-        help_heading = "Baseline"
+        help_heading = "Baseline",
+        conflicts_with = "no_memory"
     )]
     baseline: Vec<ModeArg>,
     #[command(flatten)]

@@ -5,9 +5,10 @@ use anyhow::Context;
 use clap::ValueEnum;
 use masklet::dataset::Split;
 use masklet::pipeline::SaveMasks;
-use masklet::results::{Options, Summary, read_journal, summarise};
+use masklet::results::{ObjectRow, Options, Summary, read_journal, summarise};
 use masklet_engines::bundle::Bundle;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What stands in a run folder about the run.
@@ -62,7 +63,15 @@ impl Earlier {
             items.map(str::to_owned).collect()
         };
         let size = |name: &str| usize::try_from(number(name)).unwrap_or(usize::MAX);
-        let split = DataArgs {
+        if options.get("no-memory") == Some(&Value::Bool(true)) {
+            return Err(UsageError(format!(
+                "the run in {} left the memory bank empty (--no-memory), which PyTorch does not: \
+                 it would compute another function; run without --no-memory",
+                run.display()
+            ))
+            .into());
+        }
+        let mut split = DataArgs {
             split_dir: text("split-dir").unwrap_or_default().into(),
             split_name: text("split-name"),
             videos: texts("videos"),
@@ -87,7 +96,9 @@ impl Earlier {
         for model in &models {
             check_bundle(&model.bundle, &file)?;
         }
-        let summary = summarise(&read_journal(&run.join("journal.jsonl"))?.rows);
+        let rows = read_journal(&run.join("journal.jsonl"))?.rows;
+        keep_what_ran(&mut split, &rows);
+        let summary = summarise(&rows);
         Ok(Self {
             settings: Carried {
                 max_clip_frames: Some(size("max-clip-frames")).filter(|most| *most > 0),
@@ -105,6 +116,21 @@ impl Earlier {
             summary,
         })
     }
+}
+
+/// Leaves the objects that the run has rows of: a shard's run has only its share of the split.
+fn keep_what_ran(split: &mut Split, rows: &[ObjectRow]) {
+    let ran: BTreeSet<(&str, &str)> = rows
+        .iter()
+        .map(|row| (row.key.video.as_str(), row.key.object.as_str()))
+        .collect();
+    for video in &mut split.videos {
+        let id = video.id.as_str();
+        video
+            .objects
+            .retain(|one| ran.contains(&(id, one.id.as_str())));
+    }
+    split.videos.retain(|video| !video.objects.is_empty());
 }
 
 /// The bundle must be the one that the run had.
