@@ -16,7 +16,7 @@
 //! | `metrics` | J and F, protocols, scoring of folders |
 //! | `dataset`, `synth`, `prompts` | SA-V and DAVIS layouts, synthetic splits, prompt kinds |
 //! | `image`, [`mask`] | decoding, resizing, binary masks |
-//! | `telemetry` | process and system memory, the environment |
+//! | `telemetry` | memory, power, clocks and temperatures over time; the environment |
 //! | `masklet-engines` | bundles, backends, planned memory |
 //!
 //! It is not a training framework, not a labelling tool and not a general inference server.

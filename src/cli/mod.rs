@@ -14,6 +14,7 @@ pub mod run;
 pub mod score;
 pub mod shell;
 pub mod synth;
+pub mod telemetry;
 
 use clap::{Parser, Subcommand};
 
