@@ -466,7 +466,7 @@ fn nvml(folder: &Path) -> Option<()> {
 }
 
 #[test]
-fn a_discrete_gpu_is_watched_through_nvml() {
+fn a_discrete_gpu_is_watched_through_nvml_and_the_doctor_knows_it() {
     let Some(mut bench) = Bench::one_object("6") else {
         return;
     };
@@ -508,4 +508,25 @@ fn a_discrete_gpu_is_watched_through_nvml() {
         assert_eq!(throttle.len(), 1, "{row}");
         assert_eq!(throttle[0]["kind"], "power_cap");
     }
+    let engines = bench.engines();
+    let args = ["doctor", "--json", "--engines", &engines];
+    let ran = bench.simulated(&args, &[]).0;
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let found = |name: &str| {
+        let checks = report["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["name"] == name).unwrap();
+        format!("{}: {}", check["outcome"], check["found"])
+    };
+    assert!(found("CUDA driver").contains("SIMULATED"), "{report:#}");
+    assert!(found("TensorRT").starts_with("\"ok\""), "{report:#}");
+    assert!(
+        found("engines").contains("run here, all whole"),
+        "{report:#}"
+    );
+    assert_eq!(found("backends"), "\"ok\": \"tensorrt, cpu\"");
+    let others = found("other GPU programs");
+    assert!(
+        others.contains("1 hold 2.00 GiB") && others.contains("(pid 4194304)"),
+        "{others}"
+    );
 }

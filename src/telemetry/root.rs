@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Names a folder that stands in for `/` wherever the machine is asked about itself: for tests of
-/// what a run does on a board that is not there.
+/// what a run or `masklet doctor` does on a board that is not there.
 pub const ROOT_ENV: &str = "MASKLET_SYSTEM_ROOT";
 
 /// Where `/proc`, `/sys` and `/etc` are looked for.
