@@ -16,7 +16,8 @@
 //! | `metrics` | J and F, protocols, scoring of folders |
 //! | `dataset`, `synth`, `prompts` | SA-V and DAVIS layouts, synthetic splits, prompt kinds |
 //! | `image`, [`mask`] | decoding, resizing, binary masks |
-//! | `telemetry` | process and system memory, the environment |
+//! | `doctor` | what a first-time user gets wrong: machine, memory, GPU, engines, data |
+//! | `telemetry` | memory, power, clocks and temperatures over time; the environment |
 //! | `masklet-engines` | bundles, backends, planned memory |
 //!
 //! It is not a training framework, not a labelling tool and not a general inference server.
@@ -24,6 +25,7 @@
 pub mod baseline;
 pub mod compare;
 pub mod dataset;
+pub mod doctor;
 pub mod error;
 pub mod fleet;
 pub mod image;
@@ -38,3 +40,7 @@ pub mod stats;
 pub mod synth;
 pub mod telemetry;
 pub mod track;
+
+#[cfg(test)]
+#[path = "../tests/support/jetson.rs"]
+mod jetson;

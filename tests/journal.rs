@@ -37,6 +37,7 @@ fn manifest() -> RunManifest {
         }],
         backend: None,
         environment: Environment::read(&SystemRoot::real()),
+        telemetry: None,
     }
 }
 
@@ -92,7 +93,9 @@ fn row(video: usize, object: usize) -> ObjectRow {
             available_after_bytes: missing(),
             rss_by_frame_bytes: Vec::new(),
             allocator: None,
+            device: None,
         }),
+        telemetry: None,
     };
     match (video, object) {
         (5, 1) => row.failed("cannot decode frame 00012"),

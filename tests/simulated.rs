@@ -179,6 +179,7 @@ fn the_device_gives_the_masks_of_the_cpu_and_allocates_nothing_after_warm_up() {
             tree(&out.join("masks")) == expected,
             "other masks than the CPU's with {settings:?}"
         );
+        let mut free = Vec::new();
         for row in rows(&out) {
             assert_eq!(row["status"], "ok", "{row}");
             assert_eq!(row["backend"], "tensorrt (simulated)");
@@ -187,7 +188,26 @@ fn the_device_gives_the_masks_of_the_cpu_and_allocates_nothing_after_warm_up() {
             assert_eq!(arena["outside_allocations"], 0, "{row}");
             assert_eq!(arena["before_bytes"], arena["after_bytes"]);
             assert!(arena["before_bytes"].as_u64().unwrap() > 0, "engines stay");
+            // The driver's own word: the slab was taken after the first reading, and from then on
+            // free memory is the same before and after every object.
+            let device = &row["memory"]["device"];
+            let bytes = |name: &str| device[name].as_u64().unwrap();
+            assert_eq!(
+                bytes("free_before_bytes"),
+                bytes("free_after_bytes"),
+                "{row}"
+            );
+            let slab = arena["slab_bytes"].as_u64().unwrap();
+            assert!(bytes("free_before_run_bytes") >= bytes("free_before_bytes") + slab);
+            assert!(bytes("total_bytes") >= bytes("free_before_run_bytes"));
+            free.push(bytes("free_after_bytes"));
         }
+        free.dedup();
+        assert_eq!(free.len(), 1, "free memory of the device moved: {free:?}");
+        let summary = fs::read(out.join("summary.json")).unwrap();
+        let summary: Value = serde_json::from_slice(&summary).unwrap();
+        let least = &summary["models"][0]["memory"]["min_device_free_bytes"];
+        assert_eq!(least.as_u64(), Some(free[0]));
         let run: Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
         assert_eq!(run["backend"]["simulated"], true);
         let mapped = report.allocations.iter().any(|a| a.kind == "chunk");
@@ -420,5 +440,93 @@ fn auto_takes_a_device_with_engines_and_says_when_it_leaves_one_unused() {
     assert!(
         told.contains("this run is on the CPU") && told.contains("masklet build"),
         "{told}"
+    );
+}
+
+/// Compiles the stand-in for NVML into a folder; `None` (and a line) without a C compiler.
+fn nvml(folder: &Path) -> Option<()> {
+    fs::create_dir_all(folder).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/nvml.c");
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"])
+        .arg(folder.join("libnvidia-ml.so.1"))
+        .arg(source)
+        .output();
+    match compiled {
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{text}");
+            Some(())
+        }
+        Err(error) => {
+            println!("skipped: no C compiler ({error})");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_discrete_gpu_is_watched_through_nvml_and_the_doctor_knows_it() {
+    let Some(mut bench) = Bench::one_object("6") else {
+        return;
+    };
+    let folder = bench.path("nvml");
+    if nvml(&folder).is_none() {
+        return;
+    }
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&bench.libraries).collect();
+    folders.push(folder);
+    bench.libraries = std::env::join_paths(folders).unwrap();
+    let (ran, report) = bench.run("sim", &["--telemetry-hz", "10"], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    clean(&report);
+    let out = bench.path("sim");
+    let run: Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
+    if run["telemetry"]["missing"]["gpu_clock_mhz"].is_null()
+        && run["telemetry"]["columns"][5]["source"] != "NVML, Stand-in 1"
+    {
+        println!("skipped: this machine has a GPU of its own that is shown first");
+        return;
+    }
+    for row in rows(&out) {
+        let sensors = &row["telemetry"]["clip"]["sensors"];
+        // The second GPU, by its PCI address: 250 W.
+        assert_eq!(sensors["power_total_w"]["mean"], 250.0, "{row}");
+        assert_eq!(sensors["gpu_clock_mhz"]["min"], 1980.0);
+        assert_eq!(sensors["emc_clock_mhz"]["max"], 2619.0);
+        assert_eq!(
+            sensors["gpu_memory_used_bytes"]["max"],
+            (3_u64 << 30) as f64
+        );
+        assert_eq!(sensors["temperature_nvml_gpu_c"]["max"], 61.0);
+        let energy = row["telemetry"]["frames_energy_j"]["value"]
+            .as_f64()
+            .unwrap();
+        let seconds = row["telemetry"]["frames_s"].as_f64().unwrap();
+        assert!((energy - 250.0 * seconds).abs() < 1e-6, "{row}");
+        let throttle = row["telemetry"]["clip"]["throttle"].as_array().unwrap();
+        assert_eq!(throttle.len(), 1, "{row}");
+        assert_eq!(throttle[0]["kind"], "power_cap");
+    }
+    let engines = bench.engines();
+    let args = ["doctor", "--json", "--engines", &engines];
+    let ran = bench.simulated(&args, &[]).0;
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let found = |name: &str| {
+        let checks = report["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["name"] == name).unwrap();
+        format!("{}: {}", check["outcome"], check["found"])
+    };
+    assert!(found("CUDA driver").contains("SIMULATED"), "{report:#}");
+    assert!(found("TensorRT").starts_with("\"ok\""), "{report:#}");
+    assert!(
+        found("engines").contains("run here, all whole"),
+        "{report:#}"
+    );
+    assert_eq!(found("backends"), "\"ok\": \"tensorrt, cpu\"");
+    let others = found("other GPU programs");
+    assert!(
+        others.contains("1 hold 2.00 GiB") && others.contains("(pid 4194304)"),
+        "{others}"
     );
 }

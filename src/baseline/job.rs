@@ -320,6 +320,7 @@ fn blank_row(
         scores: None,
         timing: None,
         memory: None,
+        telemetry: None,
     }
 }
 

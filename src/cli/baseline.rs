@@ -552,5 +552,6 @@ fn manifest(args: &BaselineArgs, mode: Mode, earlier: &Earlier) -> RunManifest {
         bundles: earlier.models.iter().map(|m| record(&m.bundle)).collect(),
         backend: None,
         environment: Environment::read(&SystemRoot::real()),
+        telemetry: None,
     }
 }

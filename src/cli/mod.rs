@@ -5,6 +5,7 @@ pub mod baseline;
 pub mod build;
 pub mod bundle;
 pub mod compare;
+pub mod doctor;
 pub mod engines;
 pub mod fleet;
 pub mod options;
@@ -14,6 +15,7 @@ pub mod run;
 pub mod score;
 pub mod shell;
 pub mod synth;
+pub mod telemetry;
 
 use clap::{Parser, Subcommand};
 
@@ -58,6 +60,8 @@ pub enum Command {
     Engines(engines::EnginesArgs),
     /// Compare what a backend computes with the CPU backend or with PyTorch.
     Parity(Box<parity::ParityArgs>),
+    /// Check the machine for what goes wrong on a first run, and say how to fix it.
+    Doctor(doctor::DoctorArgs),
     /// Print a shell completion script.
     Completions(shell::CompletionsArgs),
     /// Print the manual page (roff).
@@ -90,6 +94,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<u8> {
         Command::Build(args) => build::build(&args),
         Command::Engines(args) => engines::engines(&args),
         Command::Parity(args) => parity::parity(&args),
+        Command::Doctor(args) => doctor::doctor(args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man => shell::man(),
     }

@@ -5,6 +5,7 @@ use super::fleet::{ShardArgs, Share};
 use super::options::{DataArgs, ModelArgs, ModelRun, ResourceArgs, UsageError};
 use super::plan::{most_objects, render};
 use super::print;
+use super::telemetry::TelemetryArgs;
 use crate::exit::INTERRUPTED;
 use anyhow::Context;
 use clap::{ArgAction, Args, ValueEnum};
@@ -18,7 +19,7 @@ use masklet::results::{
     BundleRecord, ObjectKey, OpenMode, Opened, Options, RunFolder, RunManifest, RunState, Status,
     WeightsRecord, render_table,
 };
-use masklet::telemetry::{Environment, SystemMemory, SystemRoot};
+use masklet::telemetry::{Environment, SystemMemory, Telemetry};
 use masklet::track::layout::Demand;
 use masklet::track::{ModelPrompt, TrackerLayout};
 use masklet_engines::backend::{self, BackendInfo, BackendKind};
@@ -56,6 +57,8 @@ pub struct RunArgs {
     baseline: Vec<ModeArg>,
     #[command(flatten)]
     baseline_options: BaselineOptions,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
     /// Track the objects of a video together, or one by one as the Python benchmark does.
     #[arg(long, value_enum, default_value_t = ObjectMode::Lockstep, value_name = "MODE")]
     objects: ObjectMode,
@@ -181,8 +184,15 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
     if let Some(why) = unused_device {
         tracing::warn!("there is a CUDA device, but this run is on the CPU: {why}");
     }
+    if let Some(notice) = args.telemetry.notice() {
+        progress.println(&notice);
+    }
     if let Some(running_on) = running_on {
         progress.println(&running_on);
+    }
+    let telemetry = args.telemetry.start(kind, args.resources.device)?;
+    if let Some(telemetry) = &telemetry {
+        folder.record(Arc::clone(telemetry))?;
     }
     announce(&progress, &args, &models, &plans, demand, &split);
     if let Some(share) = &share {
@@ -206,6 +216,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
             &mut folder,
             &progress,
             &stop,
+            telemetry.as_ref(),
         );
         if outcome.is_err() {
             break;
@@ -297,7 +308,7 @@ fn check_plan(args: &RunArgs, plan: &Plan) -> anyhow::Result<()> {
     if let Some(budget) = args.resources.memory_budget {
         plan.check(budget, "--memory-budget")?;
     }
-    if let Some(available) = SystemMemory::read(&SystemRoot::real())
+    if let Some(available) = SystemMemory::read(&args.telemetry.root())
         .available_bytes
         .get()
     {
@@ -358,6 +369,7 @@ fn run_model(
     folder: &mut RunFolder,
     progress: &Progress,
     stop: &Arc<AtomicBool>,
+    telemetry: Option<&Arc<Telemetry>>,
 ) -> anyhow::Result<()> {
     let pending: Vec<_> = model
         .tags
@@ -385,6 +397,8 @@ fn run_model(
         save_masks: args.save_masks,
         no_memory: args.no_memory,
         masks_dir: folder.masks_dir(),
+        root: args.telemetry.root(),
+        telemetry: telemetry.cloned(),
     };
     let mut kinds = vec![*first_prompt];
     for (_, kind, _) in &pending {
@@ -541,6 +555,7 @@ fn manifest(
         ("engines", json!(args.resources.engines.engines)),
         ("device", json!(args.resources.device)),
         ("memory-budget", json!(args.resources.memory_budget)),
+        ("telemetry-hz", json!(args.telemetry.telemetry_hz)),
         ("quiet", json!(args.quiet)),
         ("resume", json!(args.resume)),
         ("force", json!(args.force)),
@@ -553,7 +568,8 @@ fn manifest(
         free_options,
         bundles: models.iter().map(|m| record(&m.bundle)).collect(),
         backend,
-        environment: Environment::read(&SystemRoot::real()),
+        environment: Environment::read(&args.telemetry.root()),
+        telemetry: None,
     }
 }
 

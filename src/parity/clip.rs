@@ -8,6 +8,7 @@ use crate::pipeline::clip::{frame_limits, mask_file_name};
 use crate::pipeline::{ObjectMode, SaveMasks, Session, Settings, run_clip};
 use crate::prompts::PromptKind;
 use crate::results::Status;
+use crate::telemetry::SystemRoot;
 use crate::track::layout::Demand;
 use masklet_engines::backend::Backend;
 use masklet_engines::bundle::Bundle;
@@ -95,6 +96,8 @@ pub fn track(
         save_masks: SaveMasks::All,
         no_memory: false,
         masks_dir: masks.to_owned(),
+        root: SystemRoot::real(),
+        telemetry: None,
     };
     let never = Arc::new(AtomicBool::new(false));
     let mut session = Session::open(side.bundle, side.backend, demand, settings, never)?;

@@ -1,7 +1,7 @@
 //! A backend that hands everything on to another and keeps what its components saw.
 
 use masklet_engines::backend::{
-    Backend, BackendError, BackendInfo, DeviceFrames, FrameLimits, Needs, Stamp,
+    Backend, BackendError, BackendInfo, DeviceFrames, DeviceMemory, FrameLimits, Needs, Stamp,
 };
 use masklet_engines::bundle::Component;
 use masklet_engines::memory::{Arena, Slab, TensorMut, TensorRef};
@@ -89,7 +89,7 @@ impl Recording {
         let kept = &mut state.kept[position];
         let index = kept.seen;
         kept.seen += 1;
-        (index % kept.stride == 0).then_some(index)
+        index.is_multiple_of(kept.stride).then_some(index)
     }
 
     fn keep(&self, index: usize, call: Call) {
@@ -167,6 +167,10 @@ impl Backend for Recorder {
 
     fn driver_allocations(&self) -> Option<u64> {
         self.inner.driver_allocations()
+    }
+
+    fn device_memory(&self) -> Option<DeviceMemory> {
+        self.inner.device_memory()
     }
 
     fn frames(&self) -> Option<&dyn DeviceFrames> {

@@ -9,6 +9,7 @@ use super::ring::FrameRing;
 use super::session::{SaveMasks, Session, SessionMemory};
 use super::stage::with_tracker;
 use super::start::ObjectStart;
+use super::watch::Watch;
 use crate::dataset::{ObjectTrack, Video};
 use crate::image::{self, ImageError, Resizer};
 use crate::mask::Mask;
@@ -18,7 +19,7 @@ use crate::prompts::PromptKind;
 use crate::results::{
     ArenaMarks, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, RegionMark, Score, Stage, Status,
 };
-use crate::telemetry::{MemorySnapshot, ProcessMemory, SystemRoot};
+use crate::telemetry::{MemorySnapshot, ProcessMemory};
 use crate::track::{
     HoleFiller, ModelPrompt, ObjectMask, ObjectTask, TrackError, Upsampler, VideoTracker,
 };
@@ -57,8 +58,9 @@ pub fn run_clip(
     tag: &str,
     progress: &mut dyn FnMut(),
 ) -> Result<Vec<ObjectRow>, PipelineError> {
-    let root = SystemRoot::real();
+    let root = session.settings.root.clone();
     let before = MemorySnapshot::read(&root);
+    let device_before = session.backend.device_memory();
     session.sampler.mark();
     let mut rows: Vec<ObjectRow> = Vec::with_capacity(objects.len());
     let mut runners = Vec::new();
@@ -77,6 +79,7 @@ pub fn run_clip(
         return Err(PipelineError::Interrupted);
     };
     memory.arena.restart_high_water();
+    let watch = Watch::begin(session.settings.telemetry.as_ref());
     let arena_before = memory.arena.used();
     let mut only: Vec<&mut Runner<'_>> = runners.iter_mut().map(|(_, r)| r).collect();
     let outcome = if only.is_empty() {
@@ -102,6 +105,11 @@ pub fn run_clip(
             None
         }
     };
+    let spans: Vec<(usize, usize)> = runners
+        .iter()
+        .map(|(_, runner)| (runner.prompt_frame, runner.end))
+        .collect();
+    let mut telemetry = watch.end(clock.as_ref(), &spans).into_iter();
     let after = MemorySnapshot::read(&root);
     let peak = session.sampler.peak();
     let memory = MemoryMarks {
@@ -114,9 +122,11 @@ pub fn run_clip(
         pss_after_bytes: after.process.pss_bytes,
         available_before_bytes: before.system.available_bytes,
         available_after_bytes: after.system.available_bytes,
+        device: session.device_marks(device_before),
     };
     let shared = runners.len() > 1;
     for (position, runner) in runners {
+        let marks = telemetry.next();
         let row = &mut rows[position];
         row.prompt_frame = runner.prompt_frame;
         if let Some(reason) = runner.failure {
@@ -138,6 +148,7 @@ pub fn run_clip(
             rss_by_frame_bytes: rss.unwrap_or_default(),
             ..memory.clone()
         });
+        row.telemetry = marks;
     }
     Ok(rows)
 }
@@ -191,6 +202,7 @@ fn blank_row(
         scores: None,
         timing: None,
         memory: None,
+        telemetry: None,
     }
 }
 
@@ -337,7 +349,7 @@ fn run_frames<'r>(
     let mut clock = ClipClock::new(first, end);
     let mut writer = MaskWriter::new(session, video, tag);
     let mut scorer = Scorer::new();
-    let root = SystemRoot::real();
+    let root = session.settings.root.clone();
     FrameRing::run(
         slots,
         first..end,
@@ -409,6 +421,7 @@ fn run_frames<'r>(
                 };
                 let index = step?;
                 times.add(Stage::EndToEnd, started.elapsed());
+                times.began(started);
                 clock.push(times);
                 ring.paused(|| finish_frame(runners, &mut scorer, &mut writer, index))?;
                 clock.push_rss(ProcessMemory::rss(&root).get());

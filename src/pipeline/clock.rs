@@ -3,7 +3,7 @@
 
 use crate::results::{Stage, StageSamples, Timing};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Frames after the prompt in which the object pointers are still filling: not steady state.
 pub const BANK_FILL_FRAMES: usize = 16;
@@ -12,6 +12,7 @@ pub const BANK_FILL_FRAMES: usize = 16;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FrameTimes {
     durations: [Option<Duration>; Stage::ALL.len()],
+    began: Option<Instant>,
 }
 
 impl FrameTimes {
@@ -19,6 +20,11 @@ impl FrameTimes {
     pub fn add(&mut self, stage: Stage, duration: Duration) {
         let slot = &mut self.durations[stage as usize];
         *slot = Some(slot.unwrap_or_default() + duration);
+    }
+
+    /// Notes when the frame's wall clock began.
+    pub fn began(&mut self, at: Instant) {
+        self.began = Some(at);
     }
 
     fn get(&self, stage: Stage) -> Option<Duration> {
@@ -63,6 +69,15 @@ impl ClipClock {
     /// Records the next frame.
     pub fn push(&mut self, times: FrameTimes) {
         self.frames.push(times);
+    }
+
+    /// Every frame's index, begin and wall time.
+    pub fn walls(&self) -> impl Iterator<Item = (usize, Instant, Duration)> {
+        let indexed = self.frames.iter().enumerate();
+        indexed.filter_map(|(i, times)| {
+            let wall = times.get(Stage::EndToEnd)?;
+            Some((self.first + i, times.began?, wall))
+        })
     }
 
     /// The durations of an object that was prompted at `prompt` and processed up to before `end`.

@@ -2,7 +2,8 @@
 //!
 //! [`ring`] decodes ahead, [`session`] holds what lives as long as the run (backend, slab, warm-up),
 //! [`clip`] takes the objects of one video through the tracker and scores them, [`clock`] keeps the
-//! raw durations, `stage` lays a clip's memory out, [`ObjectStart`] says where an object begins. Printing and files other than masks are the caller's.
+//! raw durations, `stage` lays a clip's memory out, `watch` joins clocks and telemetry,
+//! [`ObjectStart`] says where an object begins. Printing and files other than masks are the caller's.
 
 pub mod clip;
 pub mod clock;
@@ -11,6 +12,7 @@ pub mod ring;
 pub mod session;
 mod stage;
 mod start;
+mod watch;
 
 pub use clip::run_clip;
 pub use error::PipelineError;

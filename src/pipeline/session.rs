@@ -2,10 +2,11 @@
 
 use super::PipelineError;
 use super::stage::with_tracker;
-use crate::telemetry::{MemorySampler, SystemRoot};
+use crate::results::DeviceMarks;
+use crate::telemetry::{MemorySampler, SystemRoot, Telemetry};
 use crate::track::layout::Demand;
 use crate::track::{ModelPrompt, ObjectTask, TrackError, TrackerLayout};
-use masklet_engines::backend::{Backend, FrameSize};
+use masklet_engines::backend::{Backend, DeviceMemory, FrameSize};
 use masklet_engines::bundle::Bundle;
 use masklet_engines::memory::{Arena, HighWater, Plan, RegionKind};
 use std::path::PathBuf;
@@ -54,6 +55,10 @@ pub struct Settings {
     pub no_memory: bool,
     /// Folder below which masks go: `<masks>/<tag>/<video>/<object>/<frame>.png`.
     pub masks_dir: PathBuf,
+    /// Where memory figures are read.
+    pub root: SystemRoot,
+    /// Watches power, clocks and temperatures; `None` where telemetry is off.
+    pub telemetry: Option<Arc<Telemetry>>,
 }
 
 /// A loaded model with its memory, ready for videos.
@@ -77,6 +82,8 @@ pub struct Session {
     memory: Option<SessionMemory>,
     /// Driver allocations when warm-up had ended.
     settled_allocations: Option<u64>,
+    /// Free memory of the device before the slab was taken.
+    device_at_open: Option<DeviceMemory>,
 }
 
 /// The memory of a session, lent to one clip at a time.
@@ -99,12 +106,13 @@ impl Session {
         settings: Settings,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, PipelineError> {
+        let device_at_open = backend.device_memory();
         let layout = TrackerLayout::new(bundle.manifest(), demand);
         let plan = layout.plan(backend.needs(demand.frames, demand.objects));
         let mut arena = Arena::new(backend.slab(plan.bytes())?);
         let mut staging = backend.staging_slab(plan.staging_bytes())?.map(Arena::new);
         backend.settle(&mut arena, staging.as_mut())?;
-        let sampler = MemorySampler::start(SystemRoot::real(), 10).map_err(|source| {
+        let sampler = MemorySampler::start(settings.root.clone(), 10).map_err(|source| {
             PipelineError::CreateFolder {
                 path: "the memory sampler's thread".to_owned(),
                 source,
@@ -121,6 +129,7 @@ impl Session {
             high_water: HighWater::default(),
             memory: Some(SessionMemory { arena, staging }),
             settled_allocations: None,
+            device_at_open,
         })
     }
 
@@ -134,6 +143,17 @@ impl Session {
     pub fn allocations_since_warm_up(&self) -> Option<u64> {
         let now = self.backend.driver_allocations()?;
         Some(now.saturating_sub(self.settled_allocations?))
+    }
+
+    /// The device's free memory around an object: `before` and now.
+    pub(super) fn device_marks(&self, before: Option<DeviceMemory>) -> Option<DeviceMarks> {
+        let (before, now) = (before?, self.backend.device_memory()?);
+        Some(DeviceMarks {
+            total_bytes: now.total_bytes,
+            free_before_run_bytes: self.device_at_open?.free_bytes,
+            free_before_bytes: before.free_bytes,
+            free_after_bytes: now.free_bytes,
+        })
     }
 
     /// Lends the memory out; [`Self::give_back`] returns it. `None` while it is lent.

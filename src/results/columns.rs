@@ -4,11 +4,11 @@
 
 use super::summary::MODEL;
 use super::{
-    AllocatorMarks, ArenaMarks, MemoryMarks, ObjectScores, ObjectSummary, Score, Stage, Status,
-    Summary,
+    AllocatorMarks, ArenaMarks, DeviceMarks, Hottest, MemoryMarks, ObjectScores, ObjectSummary,
+    Score, Stage, Status, Summary,
 };
 use crate::stats::{self, LatencySummary};
-use crate::telemetry::Reading;
+use crate::telemetry::{Reading, SensorStats, TelemetryMarks};
 
 /// A column: its name and its cell of a row.
 type Column = (&'static str, fn(&ObjectSummary) -> String);
@@ -127,6 +127,60 @@ const OWN: [Column; 33] = [
     }),
 ];
 
+/// Columns of telemetry and of the device's free memory, behind those of the stages. All but the
+/// first two are the clip's: objects that advanced together have the same.
+const TELEMETRY: [Column; 16] = [
+    ("energy_share_J", |o| {
+        rounded(marks(o).and_then(|t| t.energy_share_j.get()), 3)
+    }),
+    ("energy_per_frame_J", |o| {
+        let energy = marks(o).and_then(|t| t.frames_energy_j.get());
+        rounded(energy.map(|joules| joules / o.row.frames.max(1) as f64), 4)
+    }),
+    ("power_mean_W", |o| {
+        rounded(sensor(o, "power_total_w").map(|s| s.mean), 2)
+    }),
+    ("power_max_W", |o| {
+        rounded(sensor(o, "power_total_w").map(|s| s.max), 2)
+    }),
+    ("gpu_load_mean_percent", |o| {
+        rounded(sensor(o, "gpu_load_percent").map(|s| s.mean), 1)
+    }),
+    ("gpu_clock_mean_MHz", |o| {
+        rounded(sensor(o, "gpu_clock_mhz").map(|s| s.mean), 1)
+    }),
+    ("gpu_clock_min_MHz", |o| {
+        rounded(sensor(o, "gpu_clock_mhz").map(|s| s.min), 1)
+    }),
+    ("emc_clock_mean_MHz", |o| {
+        rounded(sensor(o, "emc_clock_mhz").map(|s| s.mean), 1)
+    }),
+    ("temperature_max_C", |o| {
+        rounded(hottest(o).map(|hottest| hottest.celsius), 1)
+    }),
+    ("temperature_max_sensor", |o| {
+        hottest(o).map_or(String::new(), |hottest| hottest.sensor)
+    }),
+    ("throttle_events", |o| {
+        count(marks(o).map(|t| t.clip.throttle.len()))
+    }),
+    ("nvmap_process_max_MiB", |o| {
+        mebibytes(sensor(o, "nvmap_process_bytes").map(|s| s.max as u64))
+    }),
+    ("available_min_MiB", |o| {
+        mebibytes(sensor(o, "available_bytes").map(|s| s.min as u64))
+    }),
+    ("telemetry_samples", |o| {
+        count(marks(o).map(|t| t.clip.samples))
+    }),
+    ("device_free_before_MiB", |o| {
+        mebibytes(device_free(o).map(|device| device.free_before_bytes))
+    }),
+    ("device_free_after_MiB", |o| {
+        mebibytes(device_free(o).map(|device| device.free_after_bytes))
+    }),
+];
+
 /// Names of the Python benchmark's columns, in its order.
 pub fn upstream_columns() -> Vec<&'static str> {
     UPSTREAM.iter().map(|(name, _)| *name).collect()
@@ -140,7 +194,8 @@ pub fn columns() -> Vec<String> {
         .map(|(name, _)| (*name).to_owned());
     let latencies = series_names()
         .flat_map(|series| PERCENTILES.map(|(percentile, _)| format!("{series}_{percentile}_ms")));
-    fixed.chain(latencies).collect()
+    let telemetry = TELEMETRY.iter().map(|(name, _)| (*name).to_owned());
+    fixed.chain(latencies).chain(telemetry).collect()
 }
 
 /// The table as CSV text.
@@ -156,7 +211,8 @@ pub fn write_csv(summary: &Summary) -> Result<Vec<u8>, csv::Error> {
             let latency = object.latency_ms.get(series);
             PERCENTILES.map(|(_, value)| rounded(latency.and_then(value), 3))
         });
-        out.write_record(fixed.chain(latencies))?;
+        let telemetry = TELEMETRY.iter().map(|(_, cell)| cell(object));
+        out.write_record(fixed.chain(latencies).chain(telemetry))?;
     }
     out.into_inner()
         .map_err(|error| csv::Error::from(error.into_error()))
@@ -218,6 +274,22 @@ fn device(object: &ObjectSummary) -> Option<&ArenaMarks> {
 
 fn torch(object: &ObjectSummary, which: fn(&AllocatorMarks) -> &Reading<u64>) -> Option<u64> {
     which(object.row.memory.as_ref()?.allocator.as_ref()?).get()
+}
+
+fn marks(object: &ObjectSummary) -> Option<&TelemetryMarks> {
+    object.row.telemetry.as_ref()
+}
+
+fn sensor(object: &ObjectSummary, name: &str) -> Option<SensorStats> {
+    marks(object)?.clip.sensors.get(name).copied()
+}
+
+fn hottest(object: &ObjectSummary) -> Option<Hottest> {
+    Hottest::of(&marks(object)?.clip)
+}
+
+fn device_free(object: &ObjectSummary) -> Option<DeviceMarks> {
+    object.row.memory.as_ref()?.device
 }
 
 fn score(object: &ObjectSummary, protocol: fn(&ObjectScores) -> Option<Score>) -> Option<Score> {

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::telemetry::{Telemetry, TelemetryLog};
 
 use super::journal::Journal;
 use super::manifest::{RunManifest, RunState};
@@ -18,6 +21,7 @@ const MASKS: &str = "masks";
 const OVERLAYS: &str = "overlays";
 /// Baselines of a run, which mean nothing without it.
 const BASELINES: [&str; 2] = ["baseline-upstream", "baseline-best"];
+const TELEMETRY: &str = "telemetry";
 
 /// What to do with a run folder that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,7 @@ pub struct RunFolder {
     name: String,
     journal: Journal,
     manifest: RunManifest,
+    telemetry: Option<TelemetryLog>,
 }
 
 /// A run folder that was opened.
@@ -100,6 +105,7 @@ impl RunFolder {
             name: tag.to_owned(),
             journal,
             manifest: manifest.clone(),
+            telemetry: None,
         };
         folder.write_run(RunState::Running)?;
         Ok(Opened {
@@ -147,7 +153,34 @@ impl RunFolder {
     /// [`JournalError`]: a row that is there already or is no measurement, or a disk that takes
     /// no more. The journal is as before in each case.
     pub fn append(&mut self, rows: &[ObjectRow]) -> Result<(), JournalError> {
+        self.write_telemetry()?;
         self.journal.append(rows)
+    }
+
+    /// Takes a recording down beside the journal: its samples go to `telemetry.csv` (after the N-th
+    /// resumption to `telemetry-N.csv`) whenever rows are added, its sensors to `run.json`.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn record(&mut self, telemetry: Arc<Telemetry>) -> Result<(), FolderError> {
+        let name = match self.journal.session() {
+            0 => format!("{TELEMETRY}.csv"),
+            session => format!("{TELEMETRY}-{session}.csv"),
+        };
+        let place = self.path.join(name);
+        self.manifest.telemetry = Some(telemetry.record());
+        let log = TelemetryLog::create(&place, telemetry)
+            .map_err(|source| StorageError::new("create", &place, source))?;
+        self.telemetry = Some(log);
+        self.write_run(RunState::Running)
+    }
+
+    fn write_telemetry(&mut self) -> Result<(), StorageError> {
+        let Some(log) = &mut self.telemetry else {
+            return Ok(());
+        };
+        log.write()
+            .map_err(|source| StorageError::new("append to", &self.path.join(TELEMETRY), source))
     }
 
     /// Recomputes both summaries from the journal's text and writes them.
@@ -171,7 +204,12 @@ impl RunFolder {
     ///
     /// # Errors
     /// As for [`Self::write_summary`].
-    pub fn finish(&self, state: RunState) -> Result<Summary, FolderError> {
+    pub fn finish(&mut self, state: RunState) -> Result<Summary, FolderError> {
+        self.write_telemetry()?;
+        if let Some(log) = &self.telemetry {
+            // A sensor may have failed since the run began.
+            self.manifest.telemetry = Some(log.telemetry().record());
+        }
         let summary = self.write_summary()?;
         self.write_run(state)?;
         Ok(summary)
@@ -207,6 +245,13 @@ fn remove_run(path: &Path) -> Result<(), FolderError> {
     }
     for name in [MASKS, OVERLAYS].into_iter().chain(BASELINES) {
         gone(&path.join(name), fs::remove_dir_all)?;
+    }
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(TELEMETRY) && name.ends_with(".csv") {
+            gone(&entry.path(), fs::remove_file)?;
+        }
     }
     // The journal goes last but one: while it is there the folder is known as a run's.
     for name in [SUMMARY_CSV, SUMMARY_JSON, "report.html", JOURNAL, RUN] {

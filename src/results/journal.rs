@@ -200,6 +200,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Times that the run had been resumed when this process began.
+    pub fn session(&self) -> u32 {
+        self.session
+    }
+
     /// Whether a row is there.
     pub fn contains(&self, key: &ObjectKey) -> bool {
         self.keys.contains(key)

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::timing::{TimedRegion, timed_region};
-use crate::telemetry::Environment;
+use crate::telemetry::{Environment, TelemetryRecord};
 use masklet_engines::backend::BackendInfo;
 
 /// Options by their long name without dashes, such as `imgsz`.
@@ -26,6 +26,8 @@ pub struct RunManifest {
     pub backend: Option<BackendInfo>,
     /// Machine, system and program.
     pub environment: Environment,
+    /// Sensors; `None` where telemetry was off. The folder fills it in.
+    pub telemetry: Option<TelemetryRecord>,
 }
 
 /// One model bundle.
@@ -94,6 +96,7 @@ pub(super) struct RunFile<'a> {
     pub bundles: &'a [BundleRecord],
     pub backend: Option<&'a BackendInfo>,
     pub environment: &'a Environment,
+    pub telemetry: Option<&'a TelemetryRecord>,
     pub timed_region: Vec<TimedRegion>,
     pub rows: usize,
 }
@@ -136,6 +139,7 @@ impl RunManifest {
             bundles: &self.bundles,
             backend: self.backend.as_ref(),
             environment: &self.environment,
+            telemetry: self.telemetry.as_ref(),
             timed_region: timed_region(),
             rows,
         }

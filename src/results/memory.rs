@@ -39,6 +39,11 @@ pub(super) fn memory_summary(rows: &[&ObjectRow]) -> MemorySummary {
             })
             .flatten()
             .min(),
+        min_device_free_bytes: marks
+            .iter()
+            .filter_map(|m| m.device)
+            .flat_map(|device| [device.free_before_bytes, device.free_after_bytes])
+            .min(),
         rss_slope_per_video: slope,
         rss_flatness: slope.map(|slope| slope.flatness(TOLERANCE_BYTES)),
         rss_slope_per_frame: slope_per_frame(rows),

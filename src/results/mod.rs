@@ -5,6 +5,7 @@
 //! RUN/journal.jsonl   append-only: one line per finished (video, object, model)
 //! RUN/summary.csv     one row per (video, object, model); upstream's columns first
 //! RUN/summary.json    per model: scores, speed, latency, memory, verdicts
+//! RUN/telemetry.csv   raw samples of the sensors; telemetry-N.csv of the N-th resumption
 //! RUN/masks/          predicted masks in SA-V layout (written elsewhere)
 //! RUN/overlays/       overlays (written elsewhere)
 //! ```
@@ -25,6 +26,7 @@ mod merge;
 mod row;
 mod summary;
 mod table;
+mod telemetry;
 mod time;
 mod timing;
 
@@ -35,14 +37,15 @@ pub use journal::{JOURNAL_SCHEMA, Recovered, read_journal};
 pub use manifest::{BundleRecord, Options, RunManifest, RunState, WeightsRecord};
 pub use merge::{MergeError, MergeOptions, Merged, merge};
 pub use row::{
-    AllocatorMarks, ArenaMarks, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, RegionMark,
-    RowError, Score, Stage, StageSamples, Status, Timing,
+    AllocatorMarks, ArenaMarks, DeviceMarks, MemoryMarks, ObjectKey, ObjectRow, ObjectScores,
+    RegionMark, RowError, Score, Stage, StageSamples, Status, Timing,
 };
 pub use summary::{
     Counts, Latencies, MemorySummary, ModelSummary, ObjectSummary, ScoreSummary, SpeedSummary,
     StabilityCounts, Summary, summarise,
 };
 pub use table::{TableStyle, render_table, render_table_styled};
+pub use telemetry::{Hottest, TelemetrySummary, VideoTelemetry};
 pub use time::{utc_now, utc_text};
 
 #[cfg(test)]

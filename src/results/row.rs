@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Classified, ErrorClass};
-use crate::telemetry::Reading;
+use crate::telemetry::{Reading, TelemetryMarks};
 
 /// Names one row. No two rows of a journal share a key; rows are sorted by it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,6 +71,9 @@ pub struct ObjectRow {
     pub timing: Option<Timing>,
     /// Memory before, after and at most; `None` when the object failed.
     pub memory: Option<MemoryMarks>,
+    /// Power, clocks, temperatures; `None` when the object failed or telemetry was off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<TelemetryMarks>,
 }
 
 /// Scores of one object by both protocols, from one pass over its masks.
@@ -222,6 +225,9 @@ pub struct MemoryMarks {
     /// PyTorch's allocator; `None` for what is not PyTorch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocator: Option<AllocatorMarks>,
+    /// What the device's driver calls free; `None` where a backend has no device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceMarks>,
 }
 
 /// PyTorch's caching allocator over one object (`torch.cuda.memory_stats`) and the driver's view
@@ -241,6 +247,20 @@ pub struct AllocatorMarks {
     pub ooms: Reading<u64>,
     /// Most bytes of the device in use by anyone, by the driver's word (`cudaMemGetInfo`).
     pub driver_used_peak_bytes: Reading<u64>,
+}
+
+/// Free memory of the device as its driver reports it (`cuMemGetInfo`). On an integrated device
+/// this leaves out what the system would reclaim: judge by `MemAvailable` there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceMarks {
+    /// All memory of the device in bytes.
+    pub total_bytes: u64,
+    /// Free when the backend had been opened and the slab not yet taken, in bytes.
+    pub free_before_run_bytes: u64,
+    /// Free before the object, in bytes.
+    pub free_before_bytes: u64,
+    /// Free after the object, in bytes.
+    pub free_after_bytes: u64,
 }
 
 /// The arena's books for one object.
@@ -319,6 +339,7 @@ impl ObjectRow {
         self.scores = None;
         self.timing = None;
         self.memory = None;
+        self.telemetry = None;
         self.overlay = None;
         self
     }
@@ -369,6 +390,12 @@ impl ObjectRow {
                 // A mean of ones may come out a rounding error above 1.
                 number(&format!("{name} J"), score.j, 1.0 + 1e-9)?;
                 number(&format!("{name} F"), score.f, 1.0 + 1e-9)?;
+            }
+        }
+        if let Some(telemetry) = &self.telemetry {
+            let shares = [&telemetry.energy_share_j, &telemetry.frames_energy_j];
+            for joules in shares.into_iter().filter_map(|energy| energy.get()) {
+                number("energy", joules, f64::MAX)?;
             }
         }
         let Some(timing) = &self.timing else {

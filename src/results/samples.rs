@@ -76,7 +76,9 @@ pub fn row(video: &str, object: &str, model: &str) -> ObjectRow {
             available_after_bytes: Reading::of(3 << 30),
             rss_by_frame_bytes: Vec::new(),
             allocator: None,
+            device: None,
         }),
+        telemetry: None,
     }
 }
 
@@ -95,5 +97,6 @@ pub fn manifest() -> RunManifest {
         }],
         backend: None,
         environment: Environment::read(&SystemRoot::real()),
+        telemetry: None,
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::frames::{Frame, Frames, Phase, counted};
 use super::memory::memory_summary;
+use super::telemetry::{TelemetrySummary, telemetry_summary};
 use super::{ObjectKey, ObjectRow, Stage, Status};
 use crate::stats::{Flatness, LatencySummary, Samples, Slope, Stability, stability};
 
@@ -65,6 +66,8 @@ pub struct ModelSummary {
     pub stability: StabilityCounts,
     /// Memory.
     pub memory: MemorySummary,
+    /// Power, clocks, temperatures; `None` where telemetry was off.
+    pub telemetry: Option<TelemetrySummary>,
 }
 
 /// Mean scores.
@@ -144,6 +147,9 @@ pub struct MemorySummary {
     pub peak_pss_bytes: Option<u64>,
     /// Smallest `MemAvailable` in bytes.
     pub min_available_bytes: Option<u64>,
+    /// Smallest free memory of the device before or after an object, in bytes, as its driver
+    /// reports it.
+    pub min_device_free_bytes: Option<u64>,
     /// Resident set after a video over the video's number, in bytes per video.
     pub rss_slope_per_video: Option<Slope>,
     /// What the slope means.
@@ -364,6 +370,7 @@ fn model_summary(tag: &str, rows: &[&ObjectRow], groups: &[&Group<'_>]) -> Model
         latency_ms: latencies(groups),
         stability,
         memory: memory_summary(rows),
+        telemetry: telemetry_summary(rows),
     }
 }
 

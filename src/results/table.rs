@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use super::{ModelSummary, Stage, Summary};
+use super::{ModelSummary, Stage, Summary, TelemetrySummary};
 use crate::stats::{self, Flatness, Slope};
 
 /// How a table is drawn.
@@ -52,8 +52,13 @@ pub fn render_table_styled(summary: &Summary, style: TableStyle) -> String {
         out.push_str("No object was run.\n");
         return out;
     }
-    let label_width = ROWS.iter().map(|row| row.0.len()).max().unwrap_or(0);
-    let columns: Vec<Vec<String>> = summary.models.iter().map(column).collect();
+    let rows = rows_for(summary);
+    let label_width = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
+    let columns: Vec<Vec<String>> = summary
+        .models
+        .iter()
+        .map(|model| rows.iter().map(|(_, cell, _)| cell(model)).collect())
+        .collect();
     let width_of = |column: &[String]| column.iter().map(|c| c.chars().count()).max().unwrap_or(0);
     let mut at = 0;
     while at < columns.len() {
@@ -69,7 +74,7 @@ pub fn render_table_styled(summary: &Summary, style: TableStyle) -> String {
         }
         let block = columns.get(at..end).unwrap_or(&[]);
         out.push('\n');
-        for (line, (label, _, kind)) in ROWS.iter().enumerate() {
+        for (line, (label, _, kind)) in rows.iter().copied().enumerate() {
             let mut text = format!("{label:<label_width$}");
             for column in block {
                 let cell = column.get(line).map_or("", String::as_str);
@@ -103,6 +108,74 @@ enum Kind {
 }
 
 type Row = (&'static str, fn(&ModelSummary) -> String, Kind);
+
+/// Rows that stand at the end when a model has something to show in them.
+const TELEMETRY_ROWS: [Row; 5] = [
+    (
+        "mean power",
+        |m| telemetry(m, |t| watts(t.power_mean_w)),
+        Kind::Plain,
+    ),
+    (
+        "energy per frame",
+        |m| telemetry(m, |t| t.energy_per_frame_j.map(|j| format!("{j:.3} J"))),
+        Kind::Plain,
+    ),
+    (
+        "GPU clock, mean (min)",
+        |m| {
+            telemetry(m, |t| {
+                let clock = t.gpu_clock_mhz?;
+                Some(format!("{:.0} ({:.0}) MHz", clock.mean, clock.min))
+            })
+        },
+        Kind::Plain,
+    ),
+    (
+        "hottest",
+        |m| {
+            telemetry(m, |t| {
+                let hottest = t.hottest.as_ref()?;
+                Some(format!("{:.1} °C ({})", hottest.celsius, hottest.sensor))
+            })
+        },
+        Kind::Plain,
+    ),
+    (
+        "throttling",
+        |m| {
+            telemetry(m, |t| {
+                // Without a clock or an event there is nothing that could have told.
+                let known = t.gpu_clock_mhz.is_some() || t.throttle_events > 0;
+                known.then(|| match t.throttle_events {
+                    0 => "none seen".to_owned(),
+                    1 => "1 event".to_owned(),
+                    n => format!("{n} events"),
+                })
+            })
+        },
+        Kind::Plain,
+    ),
+];
+
+/// The rows to draw for these models.
+fn rows_for(summary: &Summary) -> Vec<&'static Row> {
+    let shown = |row: &&'static Row| summary.models.iter().any(|model| row.1(model) != NONE);
+    let extra = TELEMETRY_ROWS.iter().filter(shown);
+    ROWS.iter().chain(extra).collect()
+}
+
+fn telemetry(model: &ModelSummary, text: impl Fn(&TelemetrySummary) -> Option<String>) -> String {
+    model
+        .telemetry
+        .as_ref()
+        .and_then(text)
+        .unwrap_or_else(|| NONE.to_owned())
+}
+
+fn watts(value: Option<f64>) -> Option<String> {
+    value.map(|watts| format!("{watts:.2} W"))
+}
 
 const ROWS: [Row; 22] = [
     ("model", |m| m.model.clone(), Kind::Head),
@@ -160,10 +233,6 @@ const ROWS: [Row; 22] = [
     ("objects per frame", objects_per_frame, Kind::Plain),
     ("objects ok / failed", objects, Kind::Plain),
 ];
-
-fn column(model: &ModelSummary) -> Vec<String> {
-    ROWS.iter().map(|(_, cell, _)| cell(model)).collect()
-}
 
 /// What must not be overlooked.
 fn notes(summary: &Summary) -> Vec<String> {

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reading, SystemMemory, SystemRoot};
+use super::{Reading, SystemMemory, SystemRoot, clocks_fixed, power_mode};
 
 /// Machine, system and program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,19 @@ pub struct Environment {
     pub l4t_release: Reading<String>,
     /// Model of a Jetson, such as `NVIDIA Jetson AGX Orin Developer Kit`.
     pub jetson_model: Reading<String>,
+    /// Power mode of a Jetson when the run began, such as `MAXN_SUPER (mode 2)`.
+    #[serde(default = "not_recorded")]
+    pub power_mode: Reading<String>,
+    /// Whether `jetson_clocks` had fixed a Jetson's clocks when the run began.
+    #[serde(default = "not_recorded")]
+    pub clocks_fixed: Reading<bool>,
+    /// Set when a stand-in tree was read instead of this machine: nothing here is true of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stand_in: bool,
+}
+
+fn not_recorded<T>() -> Reading<T> {
+    Reading::missing("not recorded by the version that made this")
 }
 
 impl Environment {
@@ -64,6 +77,9 @@ impl Environment {
             uptime_s: uptime(root).into(),
             l4t_release: l4t_release(root).into(),
             jetson_model: jetson_model(root).into(),
+            power_mode: power_mode(root).map(|mode| mode.to_string()).into(),
+            clocks_fixed: clocks_fixed(root).into(),
+            stand_in: !root.is_real(),
         }
     }
 }

@@ -94,27 +94,29 @@ impl MemorySnapshot {
     }
 }
 
-const STATUS: &str = "/proc/self/status";
-const ROLLUP: &str = "/proc/self/smaps_rollup";
-const MEMINFO: &str = "/proc/meminfo";
+pub(super) const STATUS: &str = "/proc/self/status";
+pub(super) const ROLLUP: &str = "/proc/self/smaps_rollup";
+pub(super) const MEMINFO: &str = "/proc/meminfo";
 const CLEAR_REFS: &str = "/proc/self/clear_refs";
 
 /// A `Name:   123 kB` line in bytes.
 fn field(text: &Result<String, String>, path: &str, name: &str) -> Reading<u64> {
-    let text = match text {
-        Ok(text) => text,
-        Err(reason) => return Reading::missing(reason),
-    };
-    let Some(rest) = text
+    match text {
+        Ok(text) => kibibytes(text, path, name).into(),
+        Err(reason) => Reading::missing(reason),
+    }
+}
+
+/// The same of a text that was read.
+pub(super) fn kibibytes(text: &str, path: &str, name: &str) -> Result<u64, String> {
+    let rest = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-    else {
-        return Reading::missing(format!("{path} has no line {name}"));
-    };
+        .ok_or_else(|| format!("{path} has no line {name}"))?;
     let mut words = rest.split_whitespace();
-    let kibibytes = words.next().and_then(|word| word.parse::<u64>().ok());
-    match (kibibytes, words.next()) {
-        (Some(count), Some("kB")) => Reading::of(count.saturating_mul(1024)),
-        _ => Reading::missing(format!("{path}: {name} is not a number of kB: {rest:?}")),
+    let count = words.next().and_then(|word| word.parse::<u64>().ok());
+    match (count, words.next()) {
+        (Some(count), Some("kB")) => Ok(count.saturating_mul(1024)),
+        _ => Err(format!("{path}: {name} is not a number of kB: {rest:?}")),
     }
 }

@@ -8,6 +8,7 @@
 use crate::bundle::{Bundle, BundleError, Component};
 #[cfg(feature = "cpu")]
 use crate::cpu::{CpuBackend, CpuOptions};
+pub use crate::cuda::DeviceMemory;
 pub use crate::cuda::kernels::Normalization;
 use crate::memory::{
     AccessError, Arena, ArenaError, PlanRow, Slab, SlabError, Tensor, TensorMut, TensorRef,
@@ -389,6 +390,10 @@ pub trait Backend {
     /// Driver allocations of this process so far, whoever made them, without the slabs themselves;
     /// `None` where there is no driver.
     fn driver_allocations(&self) -> Option<u64>;
+
+    /// Free and total memory of the device now, as its driver reports it; `None` where there is no
+    /// device, or the driver does not say. Takes no memory.
+    fn device_memory(&self) -> Option<DeviceMemory>;
 
     /// What the device does at both ends of the pipeline; `None` where the host does it.
     fn frames(&self) -> Option<&dyn DeviceFrames>;

@@ -223,6 +223,10 @@ impl Backend for CpuBackend {
         None
     }
 
+    fn device_memory(&self) -> Option<crate::backend::DeviceMemory> {
+        None
+    }
+
     fn frames(&self) -> Option<&dyn DeviceFrames> {
         None
     }

@@ -76,25 +76,7 @@ impl Device {
     /// CUDA is not available ([`availability`]), there is no such device, or its context cannot be
     /// had (most often: no memory).
     pub fn open(ordinal: usize) -> Result<Arc<Self>, CudaError> {
-        availability()?;
-        let mut count = 0;
-        // SAFETY: writes one integer.
-        check("cuDeviceGetCount", unsafe {
-            sys::cuDeviceGetCount(&raw mut count)
-        })?;
-        let missing = CudaError::Ordinal {
-            ordinal,
-            count: usize::try_from(count).unwrap_or(0),
-        };
-        let number = c_int::try_from(ordinal)
-            .ok()
-            .filter(|number| *number < count)
-            .ok_or(missing)?;
-        let mut handle = 0;
-        // SAFETY: writes one handle; the number is in range.
-        check("cuDeviceGet", unsafe {
-            sys::cuDeviceGet(&raw mut handle, number)
-        })?;
+        let handle = handle(ordinal)?;
         let info = describe(ordinal, handle)?;
         let mut context = std::ptr::null_mut();
         // SAFETY: writes one handle of a valid device; released when the `Device` is dropped.
@@ -198,6 +180,55 @@ impl Drop for Device {
             tracing::error!(%error, "the device's context was not released");
         }
     }
+}
+
+/// What a device is, without opening it: no context is made and no memory taken.
+///
+/// # Errors
+/// CUDA is not available, or there is no such device.
+pub fn describe_device(ordinal: usize) -> Result<DeviceInfo, CudaError> {
+    let handle = handle(ordinal)?;
+    describe(ordinal, handle)
+}
+
+/// A device's address on the PCI bus, such as `00000000:65:00.0`, as other libraries of NVIDIA's
+/// name it; `None` where there is no such device or it is not on that bus.
+pub fn pci_address(ordinal: usize) -> Option<String> {
+    let handle = handle(ordinal).ok()?;
+    let attribute = |attribute: Attribute| -> Option<c_int> {
+        let mut value = 0;
+        // SAFETY: writes one integer about a valid device.
+        let code = unsafe { sys::cuDeviceGetAttribute(&raw mut value, attribute, handle) };
+        check("cuDeviceGetAttribute", code).ok().map(|()| value)
+    };
+    let domain = attribute(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID)?;
+    let bus = attribute(Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID)?;
+    let device = attribute(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID)?;
+    Some(format!("{domain:08x}:{bus:02x}:{device:02x}.0"))
+}
+
+/// The driver's handle of a device.
+fn handle(ordinal: usize) -> Result<sys::CUdevice, CudaError> {
+    availability()?;
+    let mut count = 0;
+    // SAFETY: writes one integer.
+    check("cuDeviceGetCount", unsafe {
+        sys::cuDeviceGetCount(&raw mut count)
+    })?;
+    let missing = CudaError::Ordinal {
+        ordinal,
+        count: usize::try_from(count).unwrap_or(0),
+    };
+    let number = c_int::try_from(ordinal)
+        .ok()
+        .filter(|number| *number < count)
+        .ok_or(missing)?;
+    let mut handle = 0;
+    // SAFETY: writes one handle; the number is in range.
+    check("cuDeviceGet", unsafe {
+        sys::cuDeviceGet(&raw mut handle, number)
+    })?;
+    Ok(handle)
 }
 
 fn describe(ordinal: usize, handle: sys::CUdevice) -> Result<DeviceInfo, CudaError> {

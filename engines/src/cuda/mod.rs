@@ -31,7 +31,7 @@ mod pinned;
 mod stream;
 
 pub use block::{BlockStrategy, DeviceBlock};
-pub use device::{Device, DeviceInfo, DeviceMemory};
+pub use device::{Device, DeviceInfo, DeviceMemory, describe_device, pci_address};
 pub use driver::availability;
 pub use error::{CudaError, DriverFault};
 pub use event::Event;

@@ -18,8 +18,8 @@ mod frames;
 mod transfer;
 
 use crate::backend::{
-    Backend, BackendError, BackendInfo, BackendKind, BackendOptions, DeviceFrames, FrameLimits,
-    FrameSize, GraphMode, Needs, Stamp,
+    Backend, BackendError, BackendInfo, BackendKind, BackendOptions, DeviceFrames, DeviceMemory,
+    FrameLimits, FrameSize, GraphMode, Needs, Stamp,
 };
 use crate::bundle::{Bundle, Component};
 use crate::cuda::kernels::{ResizeTables, Vision};
@@ -271,6 +271,10 @@ impl Backend for TensorRtBackend {
 
     fn driver_allocations(&self) -> Option<u64> {
         Some(counter::snapshot().total())
+    }
+
+    fn device_memory(&self) -> Option<DeviceMemory> {
+        self.device.memory().ok()
     }
 
     fn frames(&self) -> Option<&dyn DeviceFrames> {
