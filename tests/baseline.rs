@@ -71,7 +71,7 @@ fn pytorch_gives_the_same_masks_in_both_manners_and_its_folder_is_a_run_folder()
         &out,
         &[
             "--models",
-            "edgetam_mini_points,edgetam_mini_mask",
+            "edgetam_small_points,edgetam_small_mask",
             "--max-clip-frames",
             "4",
             "--baseline",
@@ -138,7 +138,7 @@ fn pytorch_gives_the_same_masks_in_both_manners_and_its_folder_is_a_run_folder()
         "--gt",
         &split.path().join("Annotations_6fps").display().to_string(),
         "--pred",
-        &out.join("baseline-best/masks/edgetam_mini_points")
+        &out.join("baseline-best/masks/edgetam_small_points")
             .display()
             .to_string(),
         "--partial",

@@ -64,8 +64,8 @@ fn run(variables: &[(&str, &Path)]) -> Run {
 /// A folder of exports with the embedded bundle in it.
 fn exports() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let link = folder.path().join("edgetam_mini");
-    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/bundles/edgetam_mini");
+    let link = folder.path().join("edgetam_small");
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/bundles/edgetam_small");
     std::os::unix::fs::symlink(bundle, link).unwrap();
     folder
 }

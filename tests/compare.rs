@@ -118,7 +118,7 @@ fn two_runs_of_one_split_are_alike_and_make_a_gate() {
     assert_eq!(open.code, 0, "{open:?}");
     assert!(
         open.stdout
-            .contains("holds: jf of edgetam_mini_points is +0.00 points"),
+            .contains("holds: jf of edgetam_small_points is +0.00 points"),
         "{open:?}"
     );
     let shut = gate("fps=1000");

@@ -67,7 +67,7 @@ fn what_cannot_be_is_a_usage_error() {
         .args(["build", "--models", "nobody"])
         .assert()
         .code(2)
-        .stderr(contains("nobody").and(contains("edgetam_mini 256 fp32")));
+        .stderr(contains("nobody").and(contains("edgetam_small 256 fp32")));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn engines_are_built_once_listed_verified_and_pruned() {
     let build = || {
         let mut command = masklet(dir.path());
         command
-            .args(["build", "--models", "edgetam_mini_points"])
+            .args(["build", "--models", "edgetam_small_points"])
             .args(["--compute-capability", "8.9", "--optimization-level", "0"])
             .env("MASKLET_TENSORRT_LIB", &rtx);
         command
@@ -110,7 +110,7 @@ fn engines_are_built_once_listed_verified_and_pruned() {
         .stdout(contains("5 engines, all whole"));
 
     // A cut-off plan is named, and the next build replaces it.
-    let plan = std::fs::read_dir(dir.path().join("edgetam_mini-256-fp32"))
+    let plan = std::fs::read_dir(dir.path().join("edgetam_small-256-fp32"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .find(|path| path.extension().is_some_and(|e| e == "plan"))

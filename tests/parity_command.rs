@@ -83,7 +83,7 @@ fn other_weights_are_found_out() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = folder.path().join("bundle");
     fs::create_dir(&bundle).unwrap();
-    let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/bundles/edgetam_mini");
+    let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/bundles/edgetam_small");
     for entry in fs::read_dir(embedded).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {

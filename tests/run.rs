@@ -54,7 +54,7 @@ fn a_run_leaves_masks_that_score_as_the_run_itself_says() {
     let ran = run(
         split.path(),
         &out,
-        &["--models", "edgetam_mini_points,edgetam_mini_bbox"],
+        &["--models", "edgetam_small_points,edgetam_small_bbox"],
     );
     assert_eq!(ran.code, 0, "{ran:?}");
     for word in [
@@ -68,7 +68,7 @@ fn a_run_leaves_masks_that_score_as_the_run_itself_says() {
         assert!(ran.stdout.contains(word), "no '{word}' in {}", ran.stdout);
     }
     let finished = rows(&out);
-    for model in ["edgetam_mini_points", "edgetam_mini_bbox"] {
+    for model in ["edgetam_small_points", "edgetam_small_bbox"] {
         let json = split.path().join("scores.json");
         let scored = masklet(&[
             "score",
@@ -286,7 +286,7 @@ fn an_interrupt_finishes_the_frame_and_says_how_to_go_on() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    while !out.join("masks/edgetam_mini_points").exists() {
+    while !out.join("masks/edgetam_small_points").exists() {
         std::thread::sleep(Duration::from_millis(10));
     }
     let pid = rustix::process::Pid::from_child(&child);
@@ -392,12 +392,12 @@ fn what_cannot_be_asked_is_a_usage_error() {
     let out = split.path().join("run");
     for (args, words) in [
         (
-            vec!["--models", "edgetam_mini"],
-            vec!["edgetam_mini", "points"],
+            vec!["--models", "edgetam_small"],
+            vec!["edgetam_small", "points"],
         ),
         (
             vec!["--models", "nothing_points"],
-            vec!["nothing", "edgetam_mini 256 fp32"],
+            vec!["nothing", "edgetam_small 256 fp32"],
         ),
         (vec!["--imgsz", "384"], vec!["384", "multiples of 256"]),
         (vec!["--save-overlays", "1"], vec!["--save-overlays"]),
@@ -422,7 +422,7 @@ fn what_cannot_be_asked_is_a_usage_error() {
 #[test]
 fn a_damaged_bundle_is_a_data_error() {
     let split = synthetic(&["--videos", "1", "--frames", "5", "--size", "64x48"]);
-    let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/bundles/edgetam_mini");
+    let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/bundles/edgetam_small");
     let exports = split.path().join("exports");
     let bundle = exports.join("mine");
     let whole = || {
@@ -537,7 +537,7 @@ fn upstreams_own_flags_are_understood() {
         "--imgsz",
         "256",
         "--models",
-        "edgetam_mini_points",
+        "edgetam_small_points",
         "--save_overlays",
         "0",
         "--seed",

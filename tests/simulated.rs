@@ -160,7 +160,7 @@ fn the_device_gives_the_masks_of_the_cpu_and_allocates_nothing_after_warm_up() {
     ]) else {
         return;
     };
-    let models = ["--models", "edgetam_mini_points,edgetam_mini_mask"];
+    let models = ["--models", "edgetam_small_points,edgetam_small_mask"];
     let expected = bench.reference(&models);
     let orders: [&[(&str, &str)]; 3] = [
         &[("SCHEDULE", "lazy")],

@@ -178,7 +178,7 @@ fn a_limit_just_under_the_need_is_refused_with_component_need_and_limit() {
         ),
         "{error:?}"
     );
-    assert!(text.contains("image_encoder of edgetam_mini"), "{text}");
+    assert!(text.contains("image_encoder of edgetam_small"), "{text}");
     assert!(text.contains(&needed.to_string()), "{text}");
     assert!(text.contains(&limit.to_string()), "{text}");
 
@@ -186,7 +186,7 @@ fn a_limit_just_under_the_need_is_refused_with_component_need_and_limit() {
     let (_, error) = build(4096);
     let text = error.unwrap().to_string();
     assert!(
-        text.contains("image_encoder of edgetam_mini") && text.contains("4096"),
+        text.contains("image_encoder of edgetam_small") && text.contains("4096"),
         "{text}"
     );
 }

@@ -127,7 +127,7 @@ pub struct ModelArgs {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "edgetam_mini_points",
+        default_value = "edgetam_small_points",
         value_name = "TAG,…"
     )]
     pub models: Vec<String>,

@@ -155,7 +155,7 @@ def main() -> int:
     options.add_argument("--json", type=Path, help="raw results")
     args = options.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
-    bundles = [{"name": "edgetam_mini", "size": None}]
+    bundles = [{"name": "edgetam_small", "size": None}]
     if args.edgetam != "none":
         args.exports.mkdir(parents=True, exist_ok=True)
         export_edgetam(args, int(args.edgetam))

@@ -60,7 +60,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--masklet", required=True, type=Path, help="the masklet binary, built for release")
     options.add_argument("--frames", required=True, type=Path, help="folder of JPEG frames to repeat")
-    options.add_argument("--model", default="edgetam_mini_points", help="model tag; the embedded bundle's by default")
+    options.add_argument("--model", default="edgetam_small_points", help="model tag; the embedded bundle's by default")
     options.add_argument("--lengths", default="24,150,300,600")
     options.add_argument("--objects", type=int, default=1)
     options.add_argument("--rounds", type=int, default=2)

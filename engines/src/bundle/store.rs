@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 macro_rules! embedded_files {
     ($($file:literal),* $(,)?) => {
-        &[$(($file, include_bytes!(concat!("../../bundles/edgetam_mini/", $file)))),*]
+        &[$(($file, include_bytes!(concat!("../../bundles/edgetam_small/", $file)))),*]
     };
 }
 

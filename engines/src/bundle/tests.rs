@@ -139,7 +139,7 @@ fn the_store_prefers_exports_and_says_what_there_is() {
         fs::write(inner.join(name), bytes).unwrap();
     }
     let wanted = Wanted {
-        name: "edgetam_mini".into(),
+        name: "edgetam_small".into(),
         image_size: None,
         precision: None,
     };
@@ -154,7 +154,7 @@ fn the_store_prefers_exports_and_says_what_there_is() {
         .unwrap_err()
         .to_string();
     assert!(
-        text.contains("at image size 1024") && text.contains("edgetam_mini 256 fp32"),
+        text.contains("at image size 1024") && text.contains("edgetam_small 256 fp32"),
         "{text}"
     );
     let gone = BundleStore::new(Some(exports.path().join("nowhere")));

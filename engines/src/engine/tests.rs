@@ -169,7 +169,7 @@ fn another_version_or_device_is_refused_in_one_sentence() {
     );
     assert!(!text.contains('\n'), "{text}");
     let text = find(&store, &bundle, &other).unwrap_err().to_string();
-    assert!(text.contains("track_step of edgetam_mini"), "{text}");
+    assert!(text.contains("track_step of edgetam_small"), "{text}");
     assert!(text.contains("one for Orin"), "{text}");
 }
 

@@ -209,7 +209,7 @@ def write_components(folder: Path, model, spec, runner: Runner) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--bundle", type=Path, default=ROOT / "engines" / "bundles" / "edgetam_mini")
+    options.add_argument("--bundle", type=Path, default=ROOT / "engines" / "bundles" / "edgetam_small")
     options.add_argument("--weights", type=Path, help="weights.safetensors of a bundle that is not random")
     args = options.parse_args()
     torch.set_num_threads(2)

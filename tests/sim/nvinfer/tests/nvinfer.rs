@@ -123,7 +123,7 @@ fn client(stage: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Ran
 
 fn bundle(component: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../engines/bundles/edgetam_mini")
+        .join("../../../engines/bundles/edgetam_small")
         .join(format!("{component}.onnx"))
 }
 
