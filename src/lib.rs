@@ -40,3 +40,7 @@ pub mod stats;
 pub mod synth;
 pub mod telemetry;
 pub mod track;
+
+#[cfg(test)]
+#[path = "../tests/support/jetson.rs"]
+mod jetson;

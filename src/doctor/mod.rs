@@ -47,7 +47,4 @@ pub fn examine(options: &DoctorOptions) -> DoctorReport {
 }
 
 #[cfg(test)]
-#[path = "../../tests/support/jetson.rs"]
-mod jetson;
-#[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! What the doctor says of boards that are set up badly, and of boards that are not.
 
-use super::jetson::{BOARDS, Board, JETPACKS, JetPack, Tree};
 use super::*;
+use crate::jetson::{BOARDS, Board, JETPACKS, JetPack, Tree};
 
 fn look(tree: &Tree) -> DoctorReport {
     examine(&DoctorOptions {

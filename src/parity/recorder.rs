@@ -89,7 +89,7 @@ impl Recording {
         let kept = &mut state.kept[position];
         let index = kept.seen;
         kept.seen += 1;
-        (index % kept.stride == 0).then_some(index)
+        index.is_multiple_of(kept.stride).then_some(index)
     }
 
     fn keep(&self, index: usize, call: Call) {

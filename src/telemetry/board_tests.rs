@@ -1,8 +1,8 @@
 //! Every board's tree gives the figures that were put into it; quirks give reasons; energy and
 //! throttling are those worked out by hand.
 
-use super::jetson::{BOARDS, Board, JETPACKS, JetPack, Tree, monitor_folder, watts};
 use super::*;
+use crate::jetson::{BOARDS, Board, JETPACKS, JetPack, Tree, monitor_folder, watts};
 use std::collections::BTreeMap;
 
 fn root(tree: &Tree) -> SystemRoot {

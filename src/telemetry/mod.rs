@@ -47,7 +47,4 @@ pub use throttle::{ThrottleEvent, ThrottleKind};
 #[cfg(test)]
 mod board_tests;
 #[cfg(test)]
-#[path = "../../tests/support/jetson.rs"]
-mod jetson;
-#[cfg(test)]
 mod tests;
