@@ -12,10 +12,10 @@ use masklet::telemetry::{ProcessMemory, SystemRoot, Telemetry, TelemetryOptions}
 use std::time::{Duration, Instant};
 
 fn main() {
-    let numbers = std::env::args()
-        .skip(1)
-        .filter_map(|word| word.parse().ok());
-    let seconds: u64 = numbers.last().unwrap_or(20);
+    // Cargo adds `--bench`.
+    let seconds: u64 = std::env::args()
+        .find_map(|word| word.parse().ok())
+        .unwrap_or(20);
     let tree = Tree::new(Board::AgxOrin, JetPack::Six);
     // Pages that PSS has to walk, as many as a run of a small model has.
     let ballast = vec![1_u8; 512 << 20];
