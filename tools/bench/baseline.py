@@ -145,7 +145,7 @@ def main() -> int:
     options.add_argument("--python", default=os.environ.get("MASKLET_PYTHON", sys.executable), help="interpreter with PyTorch")
     options.add_argument("--exports", type=Path, default=ROOT / "exports", help="folder of bundles; EdgeTAM is exported into it")
     options.add_argument("--edgetam", default="512", help="image side of EdgeTAM, or none")
-    options.add_argument("--objects", default="1,4", help="numbers of objects, separated by commas")
+    options.add_argument("--objects", default="1,4", help="numbers of objects, separated by commas; none leaves speed out")
     options.add_argument("--frames", type=int, default=24, help="frames of a clip for speed")
     options.add_argument("--memory-frames", type=int, default=600, help="longest clip for memory; 0 for none")
     options.add_argument("--size", default="640x360", help="size of the made-up videos")
@@ -160,7 +160,7 @@ def main() -> int:
         args.exports.mkdir(parents=True, exist_ok=True)
         export_edgetam(args, int(args.edgetam))
         bundles.append({"name": "edgetam", "size": int(args.edgetam)})
-    counts = [int(n) for n in args.objects.split(",")]
+    counts = [int(n) for n in args.objects.split(",")] if args.objects != "none" else []
     results = {"benchmark": "baseline", "date": time.strftime("%Y-%m-%d"), "machine": machine(),
                "settings": {k: str(v) for k, v in vars(args).items() if k not in ("json", "masklet", "python", "exports")},
                "speed": [], "memory": []}
@@ -169,7 +169,7 @@ def main() -> int:
         split, long_split = folder / "split", folder / "long"
         # Objects that appear late would shorten their clips: some frames more than are asked for.
         call([args.masklet.resolve(), "synth", split, "--videos", 1, "--frames", args.frames + 16, "--size", args.size,
-              "--objects", max(counts)])
+              "--objects", max(counts, default=1)])
         for bundle in bundles:
             results["speed"] += [measure_speed(args, bundle, split, objects, folder) for objects in counts]
             save(args, results)
