@@ -37,16 +37,7 @@ fn the_embedded_bundle_computes_what_transformers_computes() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("parity.json").display().to_string();
-    let weights = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tools/train/checkpoint/model.safetensors"
-    );
-    let embedded = masklet_engines::bundle::Bundle::embedded().unwrap();
-    let random = embedded.manifest().weights.seed.is_some();
-    let mut more = vec!["--json", json.as_str()];
-    if !random {
-        more.extend(["--weights", weights]);
-    }
+    let more = ["--json", json.as_str()];
     let ran = against_pytorch(&python, &more);
     assert_eq!(ran.code, 0, "{ran:?}");
     for word in [

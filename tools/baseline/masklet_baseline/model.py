@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from masklet_export.bundle_model import TRAINED
 from masklet_export.checkpoint import load_hf_folder, load_original
 from masklet_export.config import MODELS, ExportError, check_image_size, hf_config
 from masklet_export.manifest import file_sha256
@@ -32,6 +33,8 @@ def weights_file(entry: dict) -> Path | None:
         return kept
     if weights["source"] == "random-init":
         return None
+    if weights["source"] == "trained" and TRAINED.is_file():
+        return TRAINED
     origin = weights.get("file") or "a checkpoint that it does not name"
     raise BaselineError(
         f"the weights of the bundle {manifest['name']} ({weights['source']}: {origin}) are not here, so PyTorch "
@@ -76,7 +79,10 @@ def build_model(entry: dict, fold: bool) -> torch.nn.Module:
         elif path.is_dir():
             model, _ = load_hf_folder(path, spec, size)
         elif path.suffix == ".safetensors":
-            return _kept(path, spec, size)
+            model = _kept(path, spec, size)
+            if rounded:  # changes nothing in what the exporter kept, and is needed for a training checkpoint
+                round_weights(model, torch.float16)
+            return model
         else:
             model, _ = load_original(path, spec, size)
     except ExportError as error:

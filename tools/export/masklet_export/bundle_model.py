@@ -11,6 +11,10 @@ from .config import MODELS
 from .weights import new_model, random_init, reparameterise, round_weights
 
 
+# What tools/train keeps of the model that this project trained: the weights of bundles whose source is "trained".
+TRAINED = Path(__file__).resolve().parents[2] / "train" / "checkpoint" / "model.safetensors"
+
+
 class NoWeights(ValueError):
     """The manifest does not say how to come by the weights, and no file was given."""
 
@@ -18,9 +22,11 @@ class NoWeights(ValueError):
 def load_bundle_model(manifest: dict, weights: Path | None = None) -> torch.nn.Module:
     """The model, RepViT folded, rounded as the bundle stores it. ``weights``: the safetensors file
     that ``masklet_export --keep-weights`` writes, or a Hugging Face folder; without it the weights must
-    be of a random seed.
+    be of a random seed, or those that this project trained.
     """
     spec = MODELS[manifest["name"]]
+    if weights is None and manifest["weights"]["source"] == "trained":
+        weights = TRAINED
     if weights is not None and weights.is_dir():
         model, _ = load_hf_folder(weights, spec, manifest["image_size"])
         reparameterise(model, spec)
