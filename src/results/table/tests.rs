@@ -5,14 +5,14 @@ use crate::results::{samples, summarise};
 
 #[test]
 fn one_model_with_random_weights() {
-    let mut row = samples::row("v", "1", "edgetam_small_points");
+    let mut row = samples::row("v", "1", "edgetam_mini_points");
     row.random_init_seed = Some(7);
     let text = render_table(&summarise(&[row]));
     let expected = "\
-NOTE: the weights of edgetam_small_points are a random initialisation (seed 7):
+NOTE: the weights of edgetam_mini_points are a random initialisation (seed 7):
 its speed and memory mean something, its scores do not.
 
-model                       edgetam_small_points
+model                       edgetam_mini_points
 -----------------------------------------------
 J (official, %)                           75.00
 F (official, %)                           50.00
