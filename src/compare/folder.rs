@@ -13,7 +13,7 @@ use super::source::{Facts, Row, Source, SourceKind};
 use crate::results::{ObjectSummary, Score, Status, read_journal, summarise};
 
 /// Options that decide what is timed and scored, and must be the same; with their words in tables.
-pub(super) const OPTIONS: [(&str, &str); 7] = [
+pub(super) const OPTIONS: [(&str, &str); 8] = [
     ("max-clip-frames", "frame cap"),
     ("objects", "way of tracking objects"),
     ("fill-holes", "hole filling"),
@@ -21,6 +21,7 @@ pub(super) const OPTIONS: [(&str, &str); 7] = [
     ("cuda-graph", "CUDA graphs"),
     ("limit-objects", "objects per video at most"),
     ("warmup", "warm-up rounds"),
+    ("no-memory", "tracking without memory"),
 ];
 
 /// Whether a folder holds a run.
@@ -36,7 +37,11 @@ pub(super) fn read(path: &Path, label: String) -> Result<Source, CompareError> {
     facts.started = facts.started.or(journal.started);
     let summary = summarise(&journal.rows);
     let rows: Vec<Row> = summary.objects.iter().map(row).collect();
-    facts.device = device(&manifest, &summary.objects);
+    let baseline = baseline(path);
+    facts.device = device(&manifest, &baseline, &summary.objects);
+    if let Some(torch) = text(&baseline["torch"]) {
+        facts.program = Some(format!("PyTorch {torch}"));
+    }
     facts.backends = rows.iter().filter_map(|row| row.backend.clone()).collect();
     facts.simulated |= summary
         .objects
@@ -67,6 +72,19 @@ fn read_manifest(path: &Path) -> Result<Value, CompareError> {
         path: path.to_owned(),
         why: format!("it is no JSON ({error}); restore it, or compare the folder's summary.csv"),
     })
+}
+
+/// What a PyTorch baseline said of itself when it began; null for other runs, and for one that said
+/// nothing that can be read.
+fn baseline(path: &Path) -> Value {
+    let text =
+        std::fs::read_to_string(path.join(crate::baseline::record::FILE)).unwrap_or_default();
+    let mut lines = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines
+        .find_map(|mut line| line.get_mut("hello").map(Value::take))
+        .unwrap_or(Value::Null)
 }
 
 /// A string of an entry, which may be a reading (`{"value": …}`).
@@ -120,12 +138,10 @@ fn rows_say_cpu(objects: &[ObjectSummary]) -> bool {
 }
 
 /// What the networks ran on. A CPU is named by its model, or two machines would look alike.
-fn device(run: &Value, objects: &[ObjectSummary]) -> Option<String> {
+fn device(run: &Value, baseline: &Value, objects: &[ObjectSummary]) -> Option<String> {
     let environment = &run["environment"];
     let machine = text(&environment["jetson_model"]).or(text(&environment["cpu_model"]));
-    let named = ["device_name", "device"]
-        .iter()
-        .find_map(|name| text(&run["backend"][*name]));
+    let named = text(&run["backend"]["device"]).or(text(&baseline["device_name"]));
     if rows_say_cpu(objects)
         || named
             .as_deref()

@@ -68,12 +68,12 @@ impl Form for Text {
                 let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
                 match at {
                     0 => text.push_str(&format!("{cell}{pad}")),
-                    _ => text.push_str(&format!("   {pad}{cell}")),
+                    _ => text.push_str(&format!("  {pad}{cell}")),
                 }
             }
             format!("{}\n", text.trim_end())
         };
-        let rule = "-".repeat(widths.iter().sum::<usize>() + 3 * 4);
+        let rule = "-".repeat(widths.iter().sum::<usize>() + 2 * 4);
         let body: String = rows.iter().map(line).collect();
         format!("{}{rule}\n{body}", line(head))
     }
@@ -179,7 +179,7 @@ fn differences(out: &mut String, form: &dyn Form, against: &Against) {
         let (list, text) = match difference.blocks {
             true => (
                 &mut unlike,
-                format!("{} [{} unlike]", difference.text, areas.join(", ")),
+                format!("{} [not comparable: {}]", difference.text, areas.join(", ")),
             ),
             false => (&mut notes, difference.text.clone()),
         };
@@ -190,6 +190,9 @@ fn differences(out: &mut String, form: &dyn Form, against: &Against) {
     if !unlike.is_empty() {
         out.push_str(&form.heading(&format!("{} and {} are not alike:", against.a, against.b)));
         out.push_str(&form.items(&unlike));
+    }
+    if !unlike.is_empty() && !notes.is_empty() {
+        out.push('\n');
     }
     if !notes.is_empty() {
         out.push_str(&form.heading("Worth knowing:"));
@@ -228,9 +231,12 @@ fn of_model(out: &mut String, form: &dyn Form, against: &Against, model: &ModelC
     let rows: Vec<[String; 5]> = model.figures.iter().map(cells).collect();
     out.push_str(&form.table(&head, &rows));
     if model.figures.iter().any(|figure| figure.unlike) {
-        out.push_str(&form.paragraph("* not alike: see the differences above before using it"));
+        out.push_str(
+            &form.paragraph("* not comparable: see the differences above before using it"),
+        );
     }
     if let Some(sentence) = headline(against, model) {
+        out.push('\n');
         out.push_str(&form.paragraph(&sentence));
     }
 }
@@ -317,7 +323,9 @@ fn ratio(value: f64) -> String {
     match value {
         v if v >= 100.0 => format!("{v:.0}"),
         v if v >= 10.0 => format!("{v:.2}"),
-        v => format!("{v:.3}"),
+        v if v >= 0.0995 => format!("{v:.3}"),
+        v if v >= 0.000_995 => format!("{v:.4}"),
+        v => format!("{v:.1e}"),
     }
 }
 
@@ -345,7 +353,7 @@ fn headline(against: &Against, model: &ModelComparison) -> Option<String> {
         None => "one video, so no interval".to_owned(),
     };
     let mark = if figure.unlike {
-        " Not alike: see above."
+        " Not comparable: see above."
     } else {
         ""
     };

@@ -464,6 +464,10 @@ fn run_file(sources: &[Source], out: &Path, rows: usize, incomplete: bool) -> Va
             })
         })
         .collect();
+    // Samples and their columns stay with the part that took them.
+    if let Some(run) = run.as_object_mut() {
+        run.shift_remove("telemetry");
+    }
     if let Some(options) = run["options"].as_object_mut() {
         options.shift_remove("shard");
     }
