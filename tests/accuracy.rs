@@ -52,12 +52,10 @@ fn score(split: &Path, masks: &Path) -> Scores {
     let objects = found["objects"].as_array().unwrap().iter();
     objects
         .map(|o| {
-            let name = format!(
-                "{}/{}",
-                o["video"].as_str().unwrap(),
-                o["object"].as_str().unwrap()
-            );
-            (name, o["JF"].as_f64().unwrap())
+            let name = |field: &str| o[field].as_str().unwrap();
+            let score = |field: &str| o[field].as_f64().unwrap();
+            let jf = (score("J") + score("F")) / 2.0;
+            (format!("{}/{}", name("video"), name("object")), jf)
         })
         .collect()
 }

@@ -37,7 +37,7 @@ MODELS: dict[str, ModelSpec] = {
     for spec in (
         ModelSpec("edgetam", "edgetam", "edgetam", 1024),
         ModelSpec("edgetam_mini", "edgetam", "mini", 256),
-        # What tools/train trains; it takes edgetam_mini's place inside the project once it is good.
+        # What tools/train trains, and the program holds. The mini model is for tests: it takes 128 pixels.
         ModelSpec("edgetam_small", "edgetam", "mini", 256),
         ModelSpec("sam2_tiny", "sam2", "tiny", 1024, dict(
             hidden_size=96, blocks_per_stage=[1, 2, 7, 2], embed_dim_per_stage=[96, 192, 384, 768],
