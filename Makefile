@@ -74,10 +74,15 @@ test-exports: setup
 	tools/setup --python
 	$(MAKE) --no-print-directory -j2 $(TEST_BUNDLES:=/bundle.toml) $(TRAINED:=/bundle.toml)
 
+# Long tests of what has nothing to do with how pictures are read: once is enough.
+ONCE := pytorch_gives_the_same_masks lower_precisions_score_as_fp32_does other_weights_are_found_out \
+	the_embedded_bundle_computes_what_transformers_computes every_refused_allocation every_part_gives_a_verdict \
+	rtx_builds_exported_bundles
+
 rust-test: setup test-exports
 	tools/setup --tensorrt-test-libs --nvrtc
 	$(CARGO) test --workspace
-	$(CARGO) test --workspace --no-default-features
+	$(CARGO) test --workspace --no-default-features -- $(ONCE:%=--skip %)
 
 python-test: setup ## the tests of exporter, training and baseline; the first time this installs PyTorch into .venv
 	tools/setup --python
