@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from masklet_export.bundle_model import TRAINED
+from masklet_export.bundle_model import trained_weights
 from masklet_export.checkpoint import load_hf_folder, load_original
 from masklet_export.config import MODELS, ExportError, check_image_size, hf_config
 from masklet_export.manifest import file_sha256
@@ -33,8 +33,8 @@ def weights_file(entry: dict) -> Path | None:
         return kept
     if weights["source"] == "random-init":
         return None
-    if weights["source"] == "trained" and TRAINED.is_file():
-        return TRAINED
+    if (own := trained_weights(manifest)) is not None:
+        return own
     origin = weights.get("file") or "a checkpoint that it does not name"
     raise BaselineError(
         f"the weights of the bundle {manifest['name']} ({weights['source']}: {origin}) are not here, so PyTorch "

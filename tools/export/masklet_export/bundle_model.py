@@ -11,8 +11,14 @@ from .config import MODELS
 from .weights import new_model, random_init, reparameterise, round_weights
 
 
-# What tools/train keeps of the model that this project trained: the weights of bundles whose source is "trained".
+# What tools/train keeps of the model that this project trained.
 TRAINED = Path(__file__).resolve().parents[2] / "train" / "checkpoint" / "model.safetensors"
+
+
+def trained_weights(manifest: dict) -> Path | None:
+    """The weights of the project's own trained model, where the bundle is of that."""
+    own = manifest["name"] == "edgetam_small" and manifest["weights"]["source"] == "trained"
+    return TRAINED if own and TRAINED.is_file() else None
 
 
 class NoWeights(ValueError):
@@ -25,8 +31,7 @@ def load_bundle_model(manifest: dict, weights: Path | None = None) -> torch.nn.M
     be of a random seed, or those that this project trained.
     """
     spec = MODELS[manifest["name"]]
-    if weights is None and manifest["weights"]["source"] == "trained":
-        weights = TRAINED
+    weights = weights or trained_weights(manifest)
     if weights is not None and weights.is_dir():
         model, _ = load_hf_folder(weights, spec, manifest["image_size"])
         reparameterise(model, spec)
