@@ -41,6 +41,8 @@ pub(super) fn read(path: &Path, label: String) -> Result<Source, CompareError> {
     facts.device = device(&manifest, &baseline, &summary.objects);
     if let Some(torch) = text(&baseline["torch"]) {
         facts.program = Some(format!("PyTorch {torch}"));
+        // How masklet was built says nothing about a process that is PyTorch.
+        facts.build_profile = None;
     }
     facts.backends = rows.iter().filter_map(|row| row.backend.clone()).collect();
     facts.simulated |= summary

@@ -126,6 +126,11 @@ fn render(comparison: &Comparison, form: &dyn Form) -> String {
         .collect();
     for against in &comparison.against {
         out.push('\n');
+        if comparison.against.len() > 1 {
+            out.push_str(
+                &form.heading(&format!("===== {} against {} =====", against.b, against.a)),
+            );
+        }
         differences(&mut out, form, against);
         for model in &against.models {
             out.push('\n');
