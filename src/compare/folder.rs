@@ -164,6 +164,7 @@ fn row(object: &ObjectSummary) -> Row {
     let memory = row.memory.as_ref();
     let arena = memory.and_then(|memory| memory.arena.as_ref());
     let on_device = arena.filter(|arena| arena.on_device);
+    let torch = memory.and_then(|memory| memory.allocator.as_ref());
     let official = row.scores.and_then(|scores| scores.official);
     let upstream: Option<Score> = row.scores.and_then(|scores| scores.upstream);
     Row {
@@ -195,8 +196,14 @@ fn row(object: &ObjectSummary) -> Row {
         upstream_f: upstream.map(|score| score.f * 100.0),
         j_equals_f: false,
         arena_bytes: arena.map(|arena| arena.peak_bytes as f64),
-        gpu_alloc_bytes: on_device.map(|arena| arena.peak_bytes as f64),
-        gpu_reserved_bytes: on_device.map(|arena| arena.slab_bytes as f64),
+        gpu_alloc_bytes: on_device
+            .map(|arena| arena.peak_bytes)
+            .or_else(|| torch.and_then(|torch| torch.allocated_peak_bytes.get()))
+            .map(|bytes| bytes as f64),
+        gpu_reserved_bytes: on_device
+            .map(|arena| arena.slab_bytes)
+            .or_else(|| torch.and_then(|torch| torch.reserved_peak_bytes.get()))
+            .map(|bytes| bytes as f64),
         rss_bytes: memory
             .and_then(|m| m.rss_peak_bytes.get())
             .map(|b| b as f64),

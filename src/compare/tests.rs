@@ -215,3 +215,44 @@ fn labels_do_not_end_with_the_alphabet() {
         ("A".into(), "Z".into(), "27".into())
     );
 }
+
+#[test]
+fn pytorchs_allocator_stands_beside_the_arena_of_a_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, row: &crate::results::ObjectRow| {
+        let manifest = crate::results::samples::manifest();
+        let opened = crate::results::RunFolder::create(
+            folder.path(),
+            name,
+            &manifest,
+            crate::results::OpenMode::New,
+        );
+        let mut run = opened.unwrap().folder;
+        run.append(std::slice::from_ref(row)).unwrap();
+        run.finish(crate::results::RunState::Finished).unwrap();
+        read_source(&folder.path().join(name), name.to_owned()).unwrap()
+    };
+    let mut row = crate::results::samples::row("v", "1", "edgetam_points");
+    let memory = row.memory.as_mut().unwrap();
+    memory.arena.as_mut().unwrap().on_device = true;
+    let ours = write("ours", &row);
+    let memory = row.memory.as_mut().unwrap();
+    memory.arena = None;
+    let of = crate::telemetry::Reading::of;
+    memory.allocator = Some(crate::results::AllocatorMarks {
+        allocated_peak_bytes: of(96 << 20),
+        reserved_peak_bytes: of(128 << 20),
+        inactive_split_peak_bytes: of(0),
+        alloc_retries: of(0),
+        ooms: of(0),
+        driver_used_peak_bytes: of(0),
+    });
+    let theirs = write("theirs", &row);
+    let options = CompareOptions {
+        anyway: true,
+        ..CompareOptions::default()
+    };
+    let comparison = compare(vec![ours, theirs], &options).unwrap();
+    assert_eq!(figure(&comparison, "gpu_alloc").change, 2.0);
+    assert_eq!(figure(&comparison, "gpu_reserved").change, 2.0);
+}
