@@ -31,6 +31,7 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             masklet::compare::CompareError,
             masklet::fleet::ShardError,
             masklet::results::MergeError,
+            masklet::video::VideoError,
         );
         if let Some(error) = cause.downcast_ref::<masklet_engines::bundle::BundleError>() {
             return bundle_class(error);

@@ -16,6 +16,7 @@
 //! | `metrics` | J and F, protocols, scoring of folders |
 //! | `dataset`, `synth`, `prompts` | SA-V and DAVIS layouts, synthetic splits, prompt kinds |
 //! | `image`, [`mask`] | decoding, resizing, binary masks |
+//! | `video` | video files in and out, through ffmpeg |
 //! | `doctor` | what a first-time user gets wrong: machine, memory, GPU, engines, data |
 //! | `telemetry` | memory, power, clocks and temperatures over time; the environment |
 //! | `masklet-engines` | bundles, backends, planned memory |
@@ -40,6 +41,7 @@ pub mod stats;
 pub mod synth;
 pub mod telemetry;
 pub mod track;
+pub mod video;
 
 #[cfg(test)]
 #[path = "../tests/support/jetson.rs"]
