@@ -67,6 +67,39 @@ fn every_part_gives_a_verdict_on_the_simulated_device() {
     assert!(page.contains("stand-in for tests"), "{page}");
 }
 
+/// The judgement of part d on sizes in KiB: one step up is an allocator's, growth with every video is a leak.
+#[test]
+fn growth_with_every_video_is_a_leak_and_one_step_is_none() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/gpu-check");
+    let program = "import importlib.machinery, importlib.util, sys\n\
+        loader = importlib.machinery.SourceFileLoader('check', sys.argv[1])\n\
+        sys.dont_write_bytecode = True\n\
+        check = importlib.util.module_from_spec(importlib.util.spec_from_loader('check', loader))\n\
+        loader.exec_module(check)\n\
+        levels = [float(kib) * 1024 for kib in sys.argv[2].split(',')]\n\
+        print(check.leak(levels) / check.FLAT_OBJECTS >= check.LEAK)";
+    let leaks = |levels: &str| {
+        let mut python = Command::new("python3");
+        let done = python
+            .args(["-c", program, script, levels])
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        String::from_utf8(done.stdout).unwrap().trim() == "True"
+    };
+    assert!(leaks("90000,92000,93500,95200,97000"));
+    assert!(
+        leaks("90000,92000,91900,95200,97000"),
+        "one dip does not hide it"
+    );
+    assert!(!leaks("90000,104000,104200,104100,104300"));
+    assert!(!leaks("90000,90000,90000,104000,104000"));
+}
+
 #[test]
 fn without_a_device_it_fails_in_words() {
     if masklet_engines::cuda::availability().is_ok() {
