@@ -123,6 +123,7 @@ fn facts(run: &Value) -> Facts {
         started: text(&run["started"]),
         state: text(&run["state"]),
         device: None,
+        data: text(&run["options"]["split-dir"]),
         backends: BTreeSet::new(),
         power: (!power.is_empty()).then(|| power.join(", ")),
         simulated: run["backend"]["simulated"] == Value::Bool(true)

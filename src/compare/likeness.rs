@@ -94,6 +94,20 @@ fn of_runs(a: &Source, b: &Source, found: &mut Found) {
             );
         }
     }
+    if let (Some(x), Some(y)) = (&a.facts.data, &b.facts.data)
+        && x != y
+    {
+        found.add(
+            false,
+            &[Scores],
+            "data",
+            format!(
+                "data: {x} in {}, {y} in {}; videos are paired by name, and nothing else says that they \
+                 are the same",
+                a.label, b.label
+            ),
+        );
+    }
     known_or_not(a, b, "device", found, |s| s.facts.device.clone());
     match (&a.facts.power, &b.facts.power) {
         (Some(x), Some(y)) if x != y => found.add(

@@ -72,6 +72,8 @@ pub struct Facts {
     pub state: Option<String>,
     /// What the networks ran on: the GPU's name, or the CPU's.
     pub device: Option<String>,
+    /// Folder that the videos were read from, as the run was told.
+    pub data: Option<String>,
     /// Backends that its rows name.
     pub backends: BTreeSet<String>,
     /// Power mode of a Jetson, and whether its clocks were fixed.

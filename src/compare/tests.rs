@@ -89,7 +89,8 @@ fn unlike_runs_have_no_figures_unless_asked_for() {
 #[test]
 fn every_kind_of_difference_is_named() {
     type Change = fn(&mut Source);
-    let cases: [(&str, bool, Change); 13] = [
+    let cases: [(&str, bool, Change); 14] = [
+        ("data", false, |s| s.facts.data = Some("/davis".into())),
         ("precision", true, |s| {
             s.rows[0].precision = Some("bf16".into())
         }),
@@ -124,6 +125,7 @@ fn every_kind_of_difference_is_named() {
     ];
     let mut like = source("A", &[("u", "0", 10.0, 50.0)]);
     like.facts.power = Some("MAXN".into());
+    like.facts.data = Some("/sav_val".into());
     like.facts.build_profile = Some("release".into());
     let row = &mut like.rows[0];
     row.precision = Some("fp32".into());
