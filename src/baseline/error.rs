@@ -9,9 +9,12 @@ use crate::error::{Classified, ErrorClass, io_class};
 pub enum BaselineError {
     /// The Python package is not where it is looked for.
     #[error(
-        "tools/baseline is not beside this program or the working directory; name the checkout's tools folder with MASKLET_TOOLS"
+        "tools/{package} is not beside this program or the working directory; name the checkout's tools folder with MASKLET_TOOLS"
     )]
-    NoTools,
+    NoTools {
+        /// The folder of `tools` that is needed: `baseline`, `export`.
+        package: &'static str,
+    },
     /// The interpreter does not start.
     #[error(
         "{python} does not start: {source}; name an interpreter that has tools/export/requirements.txt with --baseline-python or MASKLET_PYTHON"
@@ -46,7 +49,9 @@ pub enum BaselineError {
 impl Classified for BaselineError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::NoTools | Self::Python { .. } | Self::NotReady { .. } => ErrorClass::Environment,
+            Self::NoTools { .. } | Self::Python { .. } | Self::NotReady { .. } => {
+                ErrorClass::Environment
+            }
             Self::File { source, .. } => io_class(source),
             Self::Encode(_) => ErrorClass::Run,
         }

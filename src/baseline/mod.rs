@@ -21,7 +21,7 @@ mod score;
 
 pub use error::BaselineError;
 pub use job::{Job, JobSettings, Planned, plan};
-pub use process::{Ending, Tools};
+pub use process::{Ending, Tools, find_tools};
 pub use record::{PyTorchRecord, State, read_record};
 pub use score::score_row;
 

@@ -46,27 +46,36 @@ pub enum Ending {
     Stopped,
 }
 
+/// The `tools` folder whose `package` holds `file`: the one that `MASKLET_TOOLS` names; else
+/// `tools` (a checkout) or `share/masklet/tools` (an installed package) in one of the folders around
+/// this program or the working directory.
+///
+/// # Errors
+/// [`BaselineError::NoTools`] when there is none.
+pub fn find_tools(package: &'static str, file: &str) -> Result<PathBuf, BaselineError> {
+    let holds = |tools: &PathBuf| tools.join(package).join(file).is_file();
+    let found = if let Some(named) = std::env::var_os("MASKLET_TOOLS") {
+        Some(PathBuf::from(named)).filter(holds)
+    } else {
+        let places = [std::env::current_exe().ok(), std::env::current_dir().ok()];
+        places.iter().flatten().find_map(|place| {
+            let mut tools = place
+                .ancestors()
+                .flat_map(|up| ["tools", "share/masklet/tools"].map(|tools| up.join(tools)));
+            tools.find(holds)
+        })
+    };
+    found.ok_or(BaselineError::NoTools { package })
+}
+
 impl Tools {
-    /// Finds the package `tools/baseline`: in the folder `MASKLET_TOOLS`, or in `tools` beside one
-    /// of the folders around this program or the working directory. Without `python`, the
-    /// checkout's `.venv` or `python3` is taken.
+    /// Finds the package `tools/baseline` with [`find_tools`]. Without `python`, the checkout's
+    /// `.venv` or `python3` is taken.
     ///
     /// # Errors
     /// [`BaselineError::NoTools`].
     pub fn find(python: Option<&Path>) -> Result<Self, BaselineError> {
-        let named = std::env::var_os("MASKLET_TOOLS").map(PathBuf::from);
-        let program = std::env::current_exe().ok();
-        let here = std::env::current_dir().ok();
-        let around = [program, here].into_iter().flatten().flat_map(|place| {
-            let above: Vec<PathBuf> = place.ancestors().map(|up| up.join("tools")).collect();
-            above
-        });
-        let holds = |tools: &PathBuf| tools.join("baseline/masklet_baseline/cli.py").is_file();
-        let tools = match named {
-            Some(tools) => Some(tools).filter(holds),
-            None => around.into_iter().find(holds),
-        };
-        let tools = tools.ok_or(BaselineError::NoTools)?;
+        let tools = find_tools("baseline", "masklet_baseline/cli.py")?;
         let python = python.map_or_else(
             || {
                 let own = tools.join("../.venv/bin/python");

@@ -3,6 +3,7 @@
 use super::options::{BackendArg, ModelRun, ResourceArgs, UsageError};
 use super::print;
 use clap::{Args, ValueEnum};
+use masklet::baseline::find_tools;
 use masklet::dataset::{Split, SplitOptions};
 use masklet::parity::torch::Torch;
 use masklet::parity::{
@@ -68,14 +69,10 @@ struct TorchArgs {
         value_name = "FILE"
     )]
     python: PathBuf,
-    /// The tools folder of masklet's sources.
-    #[arg(
-        long,
-        env = "MASKLET_TOOLS",
-        default_value = "tools",
-        value_name = "DIR"
-    )]
-    tools: PathBuf,
+    /// The tools folder of masklet's sources [default: found around this program or the working
+    /// directory].
+    #[arg(long, env = "MASKLET_TOOLS", value_name = "DIR")]
+    tools: Option<PathBuf>,
     /// Weights of the bundle, where it was not exported with --keep-weights.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
@@ -137,7 +134,10 @@ pub fn parity(args: &ParityArgs) -> anyhow::Result<u8> {
         AgainstArg::Pytorch => {
             let torch = Torch {
                 python: args.torch.python.clone(),
-                tools: args.torch.tools.clone(),
+                tools: match &args.torch.tools {
+                    Some(tools) => tools.clone(),
+                    None => find_tools("export", "masklet_export/replay.py")?,
+                },
                 weights: args.torch.weights.clone(),
                 device: args.torch.torch_device.clone(),
             };
