@@ -21,6 +21,10 @@ fn masklet(engines: &Path) -> Command {
 
 /// NVIDIA's TensorRT-RTX, fetched by `tools/setup --tensorrt-test-libs`.
 fn rtx() -> Option<PathBuf> {
+    if !cfg!(target_arch = "x86_64") {
+        println!("skipped: NVIDIA's libraries for the tests are for x86-64");
+        return None;
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join("third_party/tensorrt/lib/rtx");
     if !folder.is_dir() || !root.join("third_party/tensorrt/rtx").is_dir() {

@@ -8,6 +8,10 @@ use std::path::PathBuf;
 
 /// `third_party/tensorrt/lib/<name>`, filled by `tools/setup --tensorrt-test-libs`.
 pub fn library_folder(name: &str) -> Option<PathBuf> {
+    if !cfg!(target_arch = "x86_64") {
+        println!("skipped: NVIDIA's libraries for the tests are for x86-64");
+        return None;
+    }
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../third_party/tensorrt/lib")
         .join(name);
