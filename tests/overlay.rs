@@ -534,10 +534,11 @@ fn an_interruption_while_drawing_keeps_the_video_that_was_tracked() {
     ]);
     let bin = tempfile::tempdir().unwrap();
     let marker = bin.path().join("drawing");
-    // Takes a frame now and then, and never ends by itself.
+    // Takes a frame now and then: drawing lasts ten seconds if nobody stops it.
     let script = format!(
         "for last; do :; done; : > \"${{last#file:}}\"; : > '{}'\n\
-         while :; do dd bs=43200 count=1 iflag=fullblock of=/dev/null 2>/dev/null; sleep 0.2; done",
+         taken() {{ dd bs=43200 count=1 iflag=fullblock 2>/dev/null | wc -c; }}\n\
+         while [ \"$(taken)\" -gt 0 ]; do sleep 0.4; done",
         marker.display()
     );
     stand_in(bin.path(), &script);

@@ -150,11 +150,11 @@ mod tests {
     #[test]
     fn a_shape_at_the_border_is_cut_not_shifted() {
         let mut canvas = Canvas::new(20, 20, [128; 3]);
-        canvas.shape([-3.0, -3.0, 3.0, 3.0], 1.0, [255; 3], 1.0, |x, y| {
+        canvas.shape([-3.0, -3.0, 3.0, 3.0], 2.0, [255; 3], 1.0, |x, y| {
             x.hypot(y) - 3.0
         });
         assert_eq!(canvas.pixel(0, 0), Some([255; 3]));
         assert_eq!(canvas.pixel(4, 0), Some([0; 3]));
-        assert_eq!(canvas.pixel(6, 0), Some([128; 3]));
+        assert_eq!(canvas.pixel(7, 0), Some([128; 3]));
     }
 }

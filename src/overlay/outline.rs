@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_border_of_the_picture_is_no_contour() {
-        let mut outliner = Outliner::new(Stroke::for_side(1080));
+        let mut outliner = Outliner::new(Stroke { line: 3, edge: 2 });
         let whole = Mask::from_fn(20, 30, |_, _| true);
         assert_eq!(outliner.contour(&whole, Side::Inside), Contour::default());
         let empty = Mask::empty(20, 30);
