@@ -32,6 +32,7 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             masklet::fleet::ShardError,
             masklet::results::MergeError,
             masklet::video::VideoError,
+            masklet::overlay::OverlayError,
         );
         if let Some(error) = cause.downcast_ref::<masklet_engines::bundle::BundleError>() {
             return bundle_class(error);

@@ -11,6 +11,7 @@
 //! | `results` | the run folder: `run.json`, journal, summaries |
 //! | `parity` | whether a backend computes what a reference computes |
 //! | `fleet` | shares of a run for many machines |
+//! | `overlay` | what a run predicted, drawn onto its frames |
 //! | `pipeline` | one run: videos, objects, stages and their clocks |
 //! | `track` | prompts in, masks out: the memory bank and the tracker |
 //! | `metrics` | J and F, protocols, scoring of folders |
@@ -32,6 +33,7 @@ pub mod fleet;
 pub mod image;
 pub mod mask;
 pub mod metrics;
+pub mod overlay;
 pub mod parity;
 pub mod pipeline;
 pub mod progress;

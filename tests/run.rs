@@ -393,7 +393,10 @@ fn what_cannot_be_asked_is_a_usage_error() {
             vec!["nothing", "edgetam_small 256 fp32"],
         ),
         (vec!["--imgsz", "384"], vec!["384", "multiples of 256"]),
-        (vec!["--save-overlays", "1"], vec!["--save-overlays"]),
+        (
+            vec!["--save-overlays", "2"],
+            vec!["--save-overlays", "0..=1"],
+        ),
         (vec!["--memory-budget", "12 apples"], vec!["apples"]),
         (vec!["--resume", "--force"], vec!["--resume", "--force"]),
     ] {

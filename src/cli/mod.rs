@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod engines;
 pub mod fleet;
 pub mod options;
+pub mod overlay;
 pub mod parity;
 pub mod plan;
 pub mod run;

@@ -3,6 +3,7 @@
 use super::baseline::{BaselineOptions, ModeArg};
 use super::fleet::{ShardArgs, Share};
 use super::options::{DataArgs, ModelArgs, ModelRun, ResourceArgs, UsageError};
+use super::overlay::{OverlayArgs, VideoOverlays};
 use super::plan::{most_objects, render};
 use super::print;
 use super::telemetry::TelemetryArgs;
@@ -11,6 +12,7 @@ use anyhow::Context;
 use clap::{ArgAction, Args, ValueEnum};
 use masklet::baseline::Mode;
 use masklet::dataset::{ObjectTrack, Split, Video};
+use masklet::overlay::Overlays;
 use masklet::pipeline::clip::frame_limits;
 use masklet::pipeline::{ObjectMode, PipelineError, SaveMasks, Session, Settings, run_clip};
 use masklet::progress::{LogFormat, Progress, VideoOutcome, init_logging};
@@ -22,6 +24,7 @@ use masklet::results::{
 use masklet::telemetry::{Environment, SystemMemory, Telemetry};
 use masklet::track::layout::Demand;
 use masklet::track::{ModelPrompt, TrackerLayout};
+use masklet::video::Ffmpeg;
 use masklet_engines::backend::{self, BackendInfo, BackendKind};
 use masklet_engines::bundle::{Bundle, WeightSource};
 use masklet_engines::memory::Plan;
@@ -90,9 +93,8 @@ pub struct RunArgs {
     /// Leave the memory bank empty: an ablation that shows what the memory is good for.
     #[arg(long)]
     no_memory: bool,
-    /// Upstream's overlay switch.
-    #[arg(long, alias = "save_overlays", default_value_t = 0, hide = true)]
-    save_overlays: u8,
+    #[command(flatten)]
+    overlays: OverlayArgs,
     /// Print nothing but the final table and errors.
     #[arg(short, long, action = ArgAction::SetTrue)]
     quiet: bool,
@@ -115,14 +117,7 @@ enum LogFormatArg {
 /// # Errors
 /// What stopped the run. The journal then holds every object that was finished before.
 pub fn run(args: RunArgs) -> anyhow::Result<u8> {
-    if args.save_overlays != 0 {
-        return Err(UsageError(
-            "--save-overlays is not part of this version; predicted masks are in the run folder's \
-             masks/ (leave the flag out, or give 0)"
-                .to_owned(),
-        )
-        .into());
-    }
+    let ffmpeg = args.overlays.ffmpeg()?;
     let mut split = args.data.open()?;
     let models = args.models.open()?;
     let modes: Vec<Mode> = args.baseline.iter().map(|mode| (*mode).into()).collect();
@@ -217,6 +212,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
             &progress,
             &stop,
             telemetry.as_ref(),
+            ffmpeg.as_ref(),
         );
         if outcome.is_err() {
             break;
@@ -370,6 +366,7 @@ fn run_model(
     progress: &Progress,
     stop: &Arc<AtomicBool>,
     telemetry: Option<&Arc<Telemetry>>,
+    ffmpeg: Option<&Ffmpeg>,
 ) -> anyhow::Result<()> {
     let pending: Vec<_> = model
         .tags
@@ -397,9 +394,14 @@ fn run_model(
         save_masks: args.save_masks,
         no_memory: args.no_memory,
         masks_dir: folder.masks_dir(),
+        other_masks_dir: ffmpeg.map(|_| Overlays::other_masks_dir(&folder.overlays_dir())),
         root: args.telemetry.root(),
         telemetry: telemetry.cloned(),
     };
+    let overlays = ffmpeg.map(|ffmpeg| {
+        let place = folder.overlays_dir();
+        Overlays::new(ffmpeg.clone(), &place, &settings, Arc::clone(stop))
+    });
     let mut kinds = vec![*first_prompt];
     for (_, kind, _) in &pending {
         if !kinds.contains(kind) {
@@ -421,7 +423,8 @@ fn run_model(
     ));
     progress.start(pending.len(), 0);
     for (tag, prompt, video) in pending {
-        run_video(&mut session, folder, progress, video, tag, prompt)?;
+        let drawn = VideoOverlays::new(overlays.as_ref(), video, tag, prompt);
+        run_video(&mut session, folder, progress, video, tag, prompt, drawn)?;
     }
     Ok(())
 }
@@ -433,6 +436,7 @@ fn run_video(
     video: &Video,
     tag: &str,
     prompt: PromptKind,
+    mut overlays: VideoOverlays<'_>,
 ) -> anyhow::Result<()> {
     let passes = match session.settings.objects {
         ObjectMode::Lockstep => 1,
@@ -454,11 +458,18 @@ fn run_video(
             })
             .collect(),
     };
-    for objects in clips {
+    let last = clips.len().saturating_sub(1);
+    for (number, objects) in clips.into_iter().enumerate() {
         let mut rows = run_clip(session, video, objects, prompt, tag, &mut || {
             progress.frame_done();
         })?;
+        overlays.note(&rows);
         rows.retain(|row| !folder.is_done(&row.key));
+        // Drawn before the rows are entered: the journal names no file that is not there.
+        overlays.draw(&mut rows, progress);
+        if number == last {
+            overlays.finish();
+        }
         folder.append(&rows)?;
         for row in &rows {
             match &row.status {
@@ -556,6 +567,7 @@ fn manifest(
         ("device", json!(args.resources.device)),
         ("memory-budget", json!(args.resources.memory_budget)),
         ("telemetry-hz", json!(args.telemetry.telemetry_hz)),
+        ("save-overlays", json!(args.overlays.wanted())),
         ("quiet", json!(args.quiet)),
         ("resume", json!(args.resume)),
         ("force", json!(args.force)),

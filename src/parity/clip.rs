@@ -96,6 +96,7 @@ pub fn track(
         save_masks: SaveMasks::All,
         no_memory: false,
         masks_dir: masks.to_owned(),
+        other_masks_dir: None,
         root: SystemRoot::real(),
         telemetry: None,
     };

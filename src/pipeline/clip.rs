@@ -5,8 +5,9 @@
 
 use super::clock::{ClipClock, FrameTimes};
 use super::error::PipelineError;
+use super::masks::MaskFiles;
 use super::ring::FrameRing;
-use super::session::{SaveMasks, Session, SessionMemory};
+use super::session::{Session, SessionMemory};
 use super::stage::with_tracker;
 use super::start::ObjectStart;
 use super::watch::Watch;
@@ -26,7 +27,7 @@ use crate::track::{
 use masklet_engines::backend::FrameLimits;
 use masklet_engines::bundle::WeightSource;
 use masklet_engines::memory::{Arena, MemorySpace, Region, RegionKind, Tensor};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// One object on its way through a clip.
@@ -489,17 +490,17 @@ fn score_up_to(runner: &mut Runner<'_>, scorer: &mut Scorer, index: usize) {
 
 /// Writes predicted masks in SA-V layout.
 struct MaskWriter<'s> {
-    policy: SaveMasks,
-    folder: PathBuf,
+    files: MaskFiles,
     video: &'s Video,
+    tag: &'s str,
 }
 
 impl<'s> MaskWriter<'s> {
-    fn new(session: &Session, video: &'s Video, tag: &str) -> Self {
+    fn new(session: &Session, video: &'s Video, tag: &'s str) -> Self {
         Self {
-            policy: session.settings.save_masks,
-            folder: session.settings.masks_dir.join(tag).join(&video.id),
+            files: MaskFiles::of(&session.settings),
             video,
+            tag,
         }
     }
 
@@ -509,20 +510,29 @@ impl<'s> MaskWriter<'s> {
         index: usize,
         mask: &Mask,
     ) -> Result<(), PipelineError> {
-        match self.policy {
-            SaveMasks::None => return Ok(()),
-            SaveMasks::Annotated if track.position_of(index).is_none() => return Ok(()),
-            SaveMasks::Annotated | SaveMasks::All => {}
+        let Some(path) = self.files.path(self.tag, self.video, track, index) else {
+            return Ok(());
+        };
+        match write_mask(&path, mask) {
+            Err(error) if !self.files.is_result(track, index) => {
+                // What is kept for pictures only must not end a run.
+                tracing::warn!("overlays of {} will be missing: {error}", self.video.id);
+                self.files.give_up_others();
+                Ok(())
+            }
+            outcome => outcome,
         }
-        let name = mask_file_name(self.video, track, index);
-        let folder = self.folder.join(&track.id);
-        std::fs::create_dir_all(&folder).map_err(|source| PipelineError::CreateFolder {
+    }
+}
+
+fn write_mask(path: &Path, mask: &Mask) -> Result<(), PipelineError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|source| PipelineError::CreateFolder {
             path: folder.display().to_string(),
             source,
         })?;
-        image::write_mask_png(&folder.join(name), mask)?;
-        Ok(())
     }
+    Ok(image::write_mask_png(path, mask)?)
 }
 
 /// The file of a predicted mask: the annotation's name where the frame has one, else that of the

@@ -3,11 +3,12 @@
 //! [`ring`] decodes ahead, [`session`] holds what lives as long as the run (backend, slab, warm-up),
 //! [`clip`] takes the objects of one video through the tracker and scores them, [`clock`] keeps the
 //! raw durations, `stage` lays a clip's memory out, `watch` joins clocks and telemetry,
-//! [`ObjectStart`] says where an object begins. Printing and files other than masks are the caller's.
+//! [`MaskFiles`] says where masks lie, [`ObjectStart`] says where an object begins. Printing and files other than masks are the caller's.
 
 pub mod clip;
 pub mod clock;
 pub mod error;
+mod masks;
 pub mod ring;
 pub mod session;
 mod stage;
@@ -16,5 +17,6 @@ mod watch;
 
 pub use clip::run_clip;
 pub use error::PipelineError;
+pub use masks::MaskFiles;
 pub use session::{ObjectMode, SaveMasks, Session, Settings};
 pub use start::ObjectStart;

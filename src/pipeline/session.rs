@@ -55,6 +55,9 @@ pub struct Settings {
     pub no_memory: bool,
     /// Folder below which masks go: `<masks>/<tag>/<video>/<object>/<frame>.png`.
     pub masks_dir: PathBuf,
+    /// Folder for the masks that `save_masks` leaves out, below it as below `masks_dir`; `None`
+    /// where nobody reads them again.
+    pub other_masks_dir: Option<PathBuf>,
     /// Where memory figures are read.
     pub root: SystemRoot,
     /// Watches power, clocks and temperatures; `None` where telemetry is off.

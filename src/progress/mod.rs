@@ -164,6 +164,13 @@ impl Progress {
         self.say(&text);
     }
 
+    /// What else is done with the present video, beside its bar.
+    pub fn video_note(&self, text: &str) {
+        if let Some(bar) = self.state().video.as_ref().and_then(|v| v.bar.as_ref()) {
+            bar.set_message(text.to_owned());
+        }
+    }
+
     /// The present video is through.
     pub fn video_finished(&self, outcome: VideoOutcome) {
         let mut state = self.state();

@@ -18,6 +18,15 @@ pub enum VideoError {
         /// Where it was looked for, when not on the path: ` in FOLDER`.
         wanted: String,
     },
+    /// The program is there, but cannot encode.
+    #[error(
+        "this ffmpeg writes no H.264 videos with libx264: {message}; install a full one (apt-get install \
+         ffmpeg) or name its folder in MASKLET_FFMPEG_DIR"
+    )]
+    NoEncoder {
+        /// Its last words.
+        message: String,
+    },
     /// The program could not be started or spoken to.
     #[error("{program} failed on {path}: {source}")]
     Pipe {
@@ -51,7 +60,7 @@ pub enum VideoError {
 impl Classified for VideoError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::NoProgram { .. } => ErrorClass::Environment,
+            Self::NoProgram { .. } | Self::NoEncoder { .. } => ErrorClass::Environment,
             Self::Pipe { source, .. } => io_class(source),
             Self::Refused { .. } | Self::Unusable { .. } => ErrorClass::Data,
         }

@@ -26,7 +26,7 @@ impl Ffmpeg {
         }
     }
 
-    fn in_folders(folders: &[PathBuf], named: bool) -> Result<Self, VideoError> {
+    pub(super) fn in_folders(folders: &[PathBuf], named: bool) -> Result<Self, VideoError> {
         let find = |program: &'static str| {
             let mut files = folders.iter().map(|folder| folder.join(program));
             files.find(|file| is_program(file)).ok_or_else(|| {

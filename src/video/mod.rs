@@ -6,6 +6,9 @@
 
 mod error;
 mod ffmpeg;
+mod writer;
 
 pub use error::VideoError;
 pub use ffmpeg::Ffmpeg;
+pub use writer::VideoWriter;
+pub(crate) use writer::temporary;
