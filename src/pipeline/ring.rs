@@ -133,6 +133,23 @@ impl<'r, E: Send> FrameRing<'r, E> {
         }
     }
 
+    /// Waits until the next frame is decoded, without taking it.
+    pub fn wait_for_next(&self) {
+        let mut state = lock(&self.state);
+        let slot = match self.slots.len() {
+            0 => return,
+            slots => state.consumed % slots,
+        };
+        while state.consumed < self.frames.end
+            && state.finished.get(slot).is_some_and(Option::is_none)
+        {
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Gives the next frame to `use_frame`; `None` after the last one.
     pub fn next<T>(&self, use_frame: impl FnOnce(DecodedFrame<'_, E>) -> T) -> Option<T> {
         let started = Instant::now();

@@ -6,6 +6,10 @@
 
 mod error;
 mod ffmpeg;
+mod probe;
+mod reader;
 
 pub use error::VideoError;
 pub use ffmpeg::Ffmpeg;
+pub use probe::{FrameCount, FrameRate, VideoFile};
+pub use reader::{Finish, FrameReader};
