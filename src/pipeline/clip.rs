@@ -508,15 +508,15 @@ fn run_frames<'r>(
             Ok((live, None))
         },
     )?;
+    let warning = source.close(end);
     if let Some(over) = over {
         for runner in runners.iter_mut() {
             let prompt = runner.prompt_frame;
             runner.end = runner.end.min(over);
             if prompt >= over {
                 runner.failure.get_or_insert_with(|| {
-                    format!(
-                        "the video ends after {over} frames, before the prompt on frame {prompt}"
-                    )
+                    let why = warning.clone().unwrap_or_default();
+                    format!("the video ends before the prompt on frame {prompt}: {why}")
                 });
             }
         }
@@ -524,7 +524,7 @@ fn run_frames<'r>(
     Ok(Tracked {
         clock,
         live: fps.zip(live.map(Live::into_processed)),
-        warning: source.close(end),
+        warning,
     })
 }
 

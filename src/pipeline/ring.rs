@@ -266,6 +266,31 @@ mod tests {
     }
 
     #[test]
+    fn waiting_for_the_next_frame_takes_nothing() {
+        let seen = with_slots(2, |slots| {
+            FrameRing::<()>::run(
+                slots,
+                3..5,
+                1,
+                |_, _| Ok(()),
+                |ring| {
+                    let mut seen = Vec::new();
+                    loop {
+                        // Behind the last frame there is nothing to wait for.
+                        ring.wait_for_next();
+                        match ring.next(|f| (f.index, f.wait)) {
+                            Some(frame) => seen.push(frame),
+                            None => return seen,
+                        }
+                    }
+                },
+            )
+        });
+        let frames: Vec<usize> = seen.iter().map(|(index, _)| *index).collect();
+        assert_eq!(frames, [3, 4]);
+    }
+
+    #[test]
     fn leaving_early_stops_the_workers() {
         let decoded = AtomicUsize::new(0);
         with_slots(2, |slots| {

@@ -22,6 +22,8 @@ pub(super) enum FrameSource<'v> {
     Stream {
         /// The video.
         video: &'v Video,
+        /// Index of the first frame that comes.
+        first: usize,
         /// Its decoder, and the index of the frame that comes next.
         reader: Mutex<(FrameReader, usize)>,
     },
@@ -40,7 +42,11 @@ impl<'v> FrameSource<'v> {
             .and_then(|ffmpeg| FrameReader::open(&ffmpeg, file, first))
             .map_err(|error| error.to_string())?;
         let reader = Mutex::new((reader, first));
-        Ok(Self::Stream { video, reader })
+        Ok(Self::Stream {
+            video,
+            first,
+            reader,
+        })
     }
 
     /// How many threads may decode, of those that are wanted.
@@ -83,7 +89,12 @@ impl<'v> FrameSource<'v> {
     /// with it: it ended early, goes on, or is damaged. `wanted` is the first frame index that
     /// nobody asked for.
     pub fn close(self, wanted: usize) -> Option<String> {
-        let Self::Stream { video, reader } = self else {
+        let Self::Stream {
+            video,
+            first,
+            reader,
+        } = self
+        else {
             return None;
         };
         let (reader, read) = reader.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -98,6 +109,13 @@ impl<'v> FrameSource<'v> {
             let words = damage.as_deref();
             words.map_or(String::new(), |words| format!(" (ffmpeg: {words})"))
         };
+        if read == first && first < expected {
+            return Some(format!(
+                "{name} gives no frame from frame {first} on, of the {expected} that it should \
+                 have{}",
+                said(&end.damage)
+            ));
+        }
         if read < expected {
             return Some(format!(
                 "{name} ends after {read} of {expected} frames{}; the frames before were tracked",
