@@ -468,20 +468,20 @@ fn frames_at_a_rate_are_missed_when_it_is_absurd_and_not_when_it_is_slow() {
     let score = &rows(&out)[0]["scores"]["upstream"];
     assert_eq!(score["frames"], 2, "{score}");
 
-    // Two seconds for a frame of 96x64 pixels.
-    let (out, ran) = run("slow", &["--realtime", "0.5", "--max-clip-frames", "3"]);
+    // Four seconds for a frame of 96x64 pixels.
+    let (out, ran) = run("slow", &["--realtime", "0.25", "--max-clip-frames", "2"]);
     let marks = rows(&out)[0]["realtime"].clone();
     assert_eq!(
         (&marks["late_frames"], &marks["dropped_frames"]),
         (&Value::from(0), &Value::from(0))
     );
-    assert_eq!(marks["due_frames"], 3);
-    assert!(ran.stdout.contains("0 of 3 (0.0 %)"), "{}", ran.stdout);
+    assert_eq!(marks["due_frames"], 2);
+    assert!(ran.stdout.contains("0 of 2 (0.0 %)"), "{}", ran.stdout);
     let summary = json(&out.join("summary.json"));
     let live = &summary["models"][0]["realtime"];
     assert_eq!(
         (&live["fps"][0], &live["late_share"]),
-        (&Value::from(0.5), &Value::from(0.0))
+        (&Value::from(0.25), &Value::from(0.0))
     );
     assert!(live["latency_ms"]["p99_ms"].as_f64().unwrap() > 0.0);
 }
