@@ -21,6 +21,7 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             masklet::pipeline::PipelineError,
             masklet::dataset::DatasetError,
             masklet::prompts::TagError,
+            masklet::prompts::GivenError,
             masklet::image::ImageError,
             masklet::metrics::error::ScoreError,
             masklet::results::FolderError,

@@ -96,6 +96,9 @@ fn row(video: usize, object: usize) -> ObjectRow {
             device: None,
         }),
         telemetry: None,
+        realtime: None,
+        scores_missing: None,
+        warning: None,
     };
     match (video, object) {
         (5, 1) => row.failed("cannot decode frame 00012"),

@@ -206,7 +206,7 @@ fn one<'a>(
     mut row: ObjectRow,
     objects: &mut Vec<ObjectEntry>,
 ) -> Planned<'a> {
-    let total = video.frames.len();
+    let total = video.frame_count();
     let start = match ObjectStart::find(track, kind, total, settings.max_clip_frames) {
         Ok(start) => start,
         Err(reason) => {
@@ -251,7 +251,7 @@ fn prompt_entry(start: &ObjectStart, track: &ObjectTrack) -> PromptEntry {
             ..none
         },
         Prompt::Mask(_) => {
-            let annotation = track.annotations.get(start.annotation);
+            let annotation = start.annotation.and_then(|at| track.annotations.get(at));
             PromptEntry {
                 mask: annotation.map(|a| absolute(&a.path)),
                 mask_label: annotation.and_then(|a| a.label),
@@ -311,7 +311,7 @@ fn blank_row(
             WeightSource::RandomInit => manifest.weights.seed,
             _ => None,
         },
-        video_frames: video.frames.len(),
+        video_frames: video.frame_count(),
         prompt_frame: 0,
         frames: 0,
         input_size: [video.height, video.width],
@@ -321,6 +321,9 @@ fn blank_row(
         timing: None,
         memory: None,
         telemetry: None,
+        realtime: None,
+        scores_missing: None,
+        warning: None,
     }
 }
 

@@ -26,6 +26,11 @@ pub struct Share {
 }
 
 impl ShardArgs {
+    /// Whether only a share is run.
+    pub fn any(&self) -> bool {
+        self.shard.is_some()
+    }
+
     /// Leaves only the share's videos in the split; `None` where all of them are wanted.
     ///
     /// # Errors

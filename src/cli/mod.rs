@@ -12,11 +12,13 @@ pub mod options;
 pub mod overlay;
 pub mod parity;
 pub mod plan;
+pub mod rate;
 pub mod run;
 pub mod score;
 pub mod shell;
 pub mod synth;
 pub mod telemetry;
+pub mod video;
 
 use clap::{Parser, Subcommand};
 

@@ -30,7 +30,7 @@ impl Classified for UsageError {
 pub struct DataArgs {
     /// Folder of the split, in SA-V or DAVIS layout.
     #[arg(long, alias = "split_dir", value_name = "DIR")]
-    pub split_dir: PathBuf,
+    pub split_dir: Option<PathBuf>,
     /// Name of the list of videos, `<split-dir>/<NAME>.txt`; without it all videos of the folder.
     #[arg(long, alias = "split_name", value_name = "NAME")]
     pub split_name: Option<String>,
@@ -52,13 +52,27 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
+    /// Whether anything but the folder was given: a list, names, limits, an order.
+    pub fn selects(&self) -> bool {
+        self.split_name.is_some()
+            || !self.videos.is_empty()
+            || self.limit_videos > 0
+            || self.limit_objects > 0
+            || self.shuffle_videos
+            || self.seed.is_some()
+    }
+
     /// Reads the split.
     ///
     /// # Errors
     /// When the folder is not a split.
     pub fn open(&self) -> anyhow::Result<Split> {
+        let dir = self
+            .split_dir
+            .as_deref()
+            .ok_or_else(|| UsageError("--split-dir DIR is missing".to_owned()))?;
         Ok(Split::open(
-            &self.split_dir,
+            dir,
             &SplitOptions {
                 split_name: self.split_name.clone(),
                 videos: self.videos.clone(),
@@ -157,16 +171,41 @@ impl ModelArgs {
     /// # Errors
     /// For a tag that does not parse, and for a bundle that is missing or damaged.
     pub fn open(&self) -> anyhow::Result<Vec<ModelRun>> {
+        self.open_as(|tag| Ok((tag.to_owned(), tag.parse()?)))
+    }
+
+    /// Opens every bundle once for prompts that were given. Of a tag only the model counts: a
+    /// prompt kind at its end is left out. The tag of the rows is `<model>_given`.
+    ///
+    /// # Errors
+    /// For a bundle that is missing or damaged.
+    pub fn open_given(&self) -> anyhow::Result<Vec<ModelRun>> {
+        self.open_as(|tag| {
+            let parsed: Result<ModelTag, _> = tag.parse();
+            let model = parsed.map_or_else(|_| tag.to_owned(), |tag| tag.model);
+            // The kind plays no part: what was given is taken.
+            let prompt = PromptKind::Points;
+            Ok((format!("{model}_given"), ModelTag { model, prompt }))
+        })
+    }
+
+    fn open_as(
+        &self,
+        read: impl Fn(&str) -> anyhow::Result<(String, ModelTag)>,
+    ) -> anyhow::Result<Vec<ModelRun>> {
         let store = BundleStore::new(self.exports.clone());
         let mut runs: Vec<(String, ModelRun)> = Vec::new();
         for tag in self.models.iter().filter(|tag| !tag.is_empty()) {
-            let ModelTag {
-                model,
-                prompt: kind,
-            } = tag.parse()?;
+            let (
+                tag,
+                ModelTag {
+                    model,
+                    prompt: kind,
+                },
+            ) = read(tag)?;
             if let Some((_, run)) = runs.iter_mut().find(|(name, _)| *name == model) {
-                if run.tags.iter().all(|(known, _)| known != tag) {
-                    run.tags.push((tag.clone(), kind));
+                if run.tags.iter().all(|(known, _)| *known != tag) {
+                    run.tags.push((tag, kind));
                 }
                 continue;
             }
@@ -185,7 +224,7 @@ impl ModelArgs {
                 }
                 error => error.into(),
             })?;
-            let tags = vec![(tag.clone(), kind)];
+            let tags = vec![(tag, kind)];
             runs.push((model, ModelRun { bundle, tags }));
         }
         if runs.is_empty() {

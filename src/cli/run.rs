@@ -6,7 +6,9 @@ use super::options::{DataArgs, ModelArgs, ModelRun, ResourceArgs, UsageError};
 use super::overlay::{OverlayArgs, VideoOverlays};
 use super::plan::{most_objects, render};
 use super::print;
+use super::rate::FindRateArgs;
 use super::telemetry::TelemetryArgs;
+use super::video::{RealtimeArgs, VideoArgs};
 use crate::exit::INTERRUPTED;
 use anyhow::Context;
 use clap::{ArgAction, Args, ValueEnum};
@@ -14,12 +16,12 @@ use masklet::baseline::Mode;
 use masklet::dataset::{ObjectTrack, Split, Video};
 use masklet::overlay::Overlays;
 use masklet::pipeline::clip::frame_limits;
-use masklet::pipeline::{ObjectMode, PipelineError, SaveMasks, Session, Settings, run_clip};
+use masklet::pipeline::{ObjectMode, PipelineError, Rate, SaveMasks, Session, Settings, run_clip};
 use masklet::progress::{LogFormat, Progress, VideoOutcome, init_logging};
 use masklet::prompts::PromptKind;
 use masklet::results::{
-    BundleRecord, ObjectKey, OpenMode, Opened, Options, RunFolder, RunManifest, RunState, Status,
-    WeightsRecord, render_table,
+    BundleRecord, ModelRate, ObjectKey, OpenMode, Opened, Options, RunFolder, RunManifest,
+    RunState, Status, WeightsRecord, render_table,
 };
 use masklet::telemetry::{Environment, SystemMemory, Telemetry};
 use masklet::track::layout::Demand;
@@ -39,6 +41,12 @@ use std::time::Instant;
 pub struct RunArgs {
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    video: VideoArgs,
+    #[command(flatten)]
+    realtime: RealtimeArgs,
+    #[command(flatten)]
+    find_rate: FindRateArgs,
     #[command(flatten)]
     models: ModelArgs,
     #[command(flatten)]
@@ -87,9 +95,10 @@ pub struct RunArgs {
     /// Remove the run that is in the run folder and begin anew.
     #[arg(long)]
     force: bool,
-    /// Which predicted masks to write, in SA-V layout.
-    #[arg(long, value_enum, default_value_t = SaveMasks::Annotated, value_name = "WHICH")]
-    save_masks: SaveMasks,
+    /// Which predicted masks to write, in SA-V layout; without it those of annotated frames, and of
+    /// a video file all.
+    #[arg(long, value_enum, value_name = "WHICH")]
+    save_masks: Option<SaveMasks>,
     /// Leave the memory bank empty: an ablation that shows what the memory is good for.
     #[arg(long)]
     no_memory: bool,
@@ -116,11 +125,27 @@ enum LogFormatArg {
 ///
 /// # Errors
 /// What stopped the run. The journal then holds every object that was finished before.
-pub fn run(args: RunArgs) -> anyhow::Result<u8> {
+pub fn run(mut args: RunArgs) -> anyhow::Result<u8> {
     let ffmpeg = args.overlays.ffmpeg()?;
-    let mut split = args.data.open()?;
-    let models = args.models.open()?;
     let modes: Vec<Mode> = args.baseline.iter().map(|mode| (*mode).into()).collect();
+    if !modes.is_empty() && (args.video.any() || args.realtime.any()) {
+        return Err(UsageError(
+            "--baseline gives PyTorch the frames of a split, every one of them: leave out --video \
+             and --realtime, or --baseline"
+                .to_owned(),
+        )
+        .into());
+    }
+    args.find_rate
+        .check(args.realtime.any(), args.shard.any())?;
+    let save_masks = args.video.save_masks(args.save_masks)?;
+    args.save_masks = Some(save_masks);
+    let mut split = args.video.open(&args.data)?;
+    let realtime = args.realtime.rate(&split)?;
+    let models = match args.video.any() {
+        true => args.models.open_given()?,
+        false => args.models.open()?,
+    };
     args.baseline_options
         .check(&modes, &models, args.resources.threads())?;
     let (kind, unused_device) = args.resources.choose(&models)?;
@@ -137,7 +162,10 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
     let path = args
         .out_dir
         .clone()
-        .unwrap_or_else(|| default_folder(&args.data.split_dir));
+        .unwrap_or_else(|| match &args.data.split_dir {
+            Some(dir) => default_folder(dir),
+            None => VideoArgs::run_name(&split),
+        });
     let (parent, name) = parent_and_name(&path)?;
     let mode = match (args.resume, args.force) {
         (true, _) => OpenMode::Resume,
@@ -162,9 +190,13 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
     let running_on = device.as_ref().map(describe_backend);
     let mut manifest = manifest(&args, &models, kind, device);
     Share::pin(share.as_ref(), &mut manifest.options);
+    args.video.record(&split, &mut manifest.options);
+    args.realtime.record(&mut manifest.options);
+    args.find_rate.record(&mut manifest.options);
     let Opened {
         mut folder,
         finished,
+        rates,
         warnings,
     } = RunFolder::create(parent, &name, &manifest, mode)?;
     let format = match args.log_format {
@@ -211,6 +243,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<u8> {
             &mut folder,
             &progress,
             &stop,
+            realtime,
+            &rates,
             telemetry.as_ref(),
             ffmpeg.as_ref(),
         );
@@ -348,11 +382,16 @@ fn announce(
         progress.println(&render(&manifest.name, plan, demand));
     }
     let objects: usize = split.videos.iter().map(|video| video.objects.len()).sum();
-    progress.println(&format!(
-        "{} videos, {objects} objects from {}",
-        split.videos.len(),
-        args.data.split_dir.display()
-    ));
+    for line in VideoArgs::describe(split) {
+        progress.println(&line);
+    }
+    if let Some(dir) = &args.data.split_dir {
+        progress.println(&format!(
+            "{} videos, {objects} objects from {}",
+            split.videos.len(),
+            dir.display()
+        ));
+    }
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -365,6 +404,8 @@ fn run_model(
     folder: &mut RunFolder,
     progress: &Progress,
     stop: &Arc<AtomicBool>,
+    realtime: Option<Rate>,
+    rates: &[ModelRate],
     telemetry: Option<&Arc<Telemetry>>,
     ffmpeg: Option<&Ffmpeg>,
 ) -> anyhow::Result<()> {
@@ -379,7 +420,15 @@ fn run_model(
                 .any(|object| !folder.is_done(&key(video, object, tag)))
         })
         .collect();
-    let Some((_, first_prompt, first_video)) = pending.first() else {
+    let to_search: Vec<_> = model
+        .tags
+        .iter()
+        .filter(|(tag, _)| args.find_rate.any() && rates.iter().all(|rate| rate.model != *tag))
+        .cloned()
+        .collect();
+    let first = pending.first().map(|(_, prompt, video)| (*prompt, *video));
+    let to_search_first = || Some((to_search.first()?.1, split.videos.first()?));
+    let Some((first_prompt, first_video)) = first.or_else(to_search_first) else {
         return Ok(());
     };
     let started = Instant::now();
@@ -391,7 +440,9 @@ fn run_model(
         decode_threads: usize::from(args.decode_threads),
         warmup: args.warmup,
         fill_holes: args.fill_holes,
-        save_masks: args.save_masks,
+        save_masks: args.save_masks.unwrap_or(SaveMasks::Annotated),
+        scores: true,
+        realtime,
         no_memory: args.no_memory,
         masks_dir: folder.masks_dir(),
         other_masks_dir: ffmpeg.map(|_| Overlays::other_masks_dir(&folder.overlays_dir())),
@@ -402,7 +453,7 @@ fn run_model(
         let place = folder.overlays_dir();
         Overlays::new(ffmpeg.clone(), &place, &settings, Arc::clone(stop))
     });
-    let mut kinds = vec![*first_prompt];
+    let mut kinds = vec![first_prompt];
     for (_, kind, _) in &pending {
         if !kinds.contains(kind) {
             kinds.push(*kind);
@@ -426,6 +477,10 @@ fn run_model(
         let drawn = VideoOverlays::new(overlays.as_ref(), video, tag, prompt);
         run_video(&mut session, folder, progress, video, tag, prompt, drawn)?;
     }
+    for (tag, prompt) in &to_search {
+        args.find_rate
+            .search(&mut session, folder, progress, &split.videos, tag, *prompt)?;
+    }
     Ok(())
 }
 
@@ -442,7 +497,7 @@ fn run_video(
         ObjectMode::Lockstep => 1,
         ObjectMode::Isolated => video.objects.len(),
     };
-    let frames = video.frames.len() * passes;
+    let frames = video.frame_count() * passes;
     progress.video_started(&format!("{tag} {}", video.id), frames, video.objects.len());
     let mut outcome = VideoOutcome::default();
     let together: Vec<&ObjectTrack> = video.objects.iter().collect();
@@ -473,7 +528,12 @@ fn run_video(
         folder.append(&rows)?;
         for row in &rows {
             match &row.status {
-                Status::Ok => outcome.ok += 1,
+                Status::Ok => {
+                    outcome.ok += 1;
+                    if let Some(warning) = &row.warning {
+                        tracing::warn!("{}: {warning}", row.key);
+                    }
+                }
                 Status::Failed { reason } => {
                     outcome.failed += 1;
                     tracing::warn!("{} failed: {reason}", row.key);
@@ -522,7 +582,10 @@ fn manifest(
         Value::from(full.display().to_string())
     };
     let options: Options = [
-        ("split-dir", path(&args.data.split_dir)),
+        (
+            "split-dir",
+            args.data.split_dir.as_deref().map_or(Value::Null, path),
+        ),
         ("split-name", json!(args.data.split_name)),
         ("videos", json!(args.data.videos)),
         ("limit-videos", json!(args.data.limit_videos)),

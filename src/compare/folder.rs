@@ -13,7 +13,7 @@ use super::source::{Facts, Row, Source, SourceKind};
 use crate::results::{ObjectSummary, Score, Status, read_journal, summarise};
 
 /// Options that decide what is timed and scored, and must be the same; with their words in tables.
-pub(super) const OPTIONS: [(&str, &str); 8] = [
+pub(super) const OPTIONS: [(&str, &str); 9] = [
     ("max-clip-frames", "frame cap"),
     ("objects", "way of tracking objects"),
     ("fill-holes", "hole filling"),
@@ -22,7 +22,11 @@ pub(super) const OPTIONS: [(&str, &str); 8] = [
     ("limit-objects", "objects per video at most"),
     ("warmup", "warm-up rounds"),
     ("no-memory", "tracking without memory"),
+    (REALTIME, "frames at a rate"),
 ];
+
+/// The option that stands in `run.json` only where it was given.
+const REALTIME: &str = "realtime";
 
 /// Whether a folder holds a run.
 pub(super) fn is_run(path: &Path) -> bool {
@@ -110,8 +114,12 @@ fn facts(run: &Value) -> Facts {
     let power = [text(&environment["power_mode"]), clocks.map(str::to_owned)];
     let power: Vec<String> = power.into_iter().flatten().collect();
     let options = OPTIONS.iter().filter_map(|(name, _)| {
-        let value = run["options"].get(*name)?;
-        Some(((*name).to_owned(), text(value)?))
+        let value = match run["options"].get(*name) {
+            Some(value) => text(value)?,
+            None if *name == REALTIME => "off".to_owned(),
+            None => return None,
+        };
+        Some(((*name).to_owned(), value))
     });
     let bundles = run["bundles"].as_array().cloned().unwrap_or_default();
     let weights = bundles.iter().filter_map(|bundle| {

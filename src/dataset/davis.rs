@@ -115,6 +115,7 @@ fn video(
                 id: label.to_string(),
                 video: id.to_owned(),
                 annotations: in_order(found.collect())?,
+                given: None,
                 width,
                 height,
             })
@@ -123,6 +124,7 @@ fn video(
     Ok(Video {
         id: id.to_owned(),
         frames: index.frames,
+        file: None,
         width,
         height,
         objects,

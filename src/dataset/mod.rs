@@ -12,6 +12,8 @@
 //! <dir>/JPEGImages/[480p/]<video>/00000.jpg
 //! <dir>/Annotations/[480p/]<video>/00000.png      palette index or grey value = object
 //! ```
+//! Video files with prompts that were given stand in for a split: [`video_files`].
+//!
 //! [`Split::open`] looks at folders and at the header of each video's first frame; masks are read
 //! when asked for ([`ObjectTrack::load`]), except that a DAVIS video's labels must be seen to know
 //! its objects. Whatever does not fit together is an error of one sentence.
@@ -25,12 +27,18 @@ mod listing;
 mod sav;
 mod select;
 mod track;
+mod video_file;
 
 pub use error::DatasetError;
 pub use track::{Annotation, ObjectTrack, PromptFrame};
+pub use video_file::video_files;
 
+use crate::video::{FrameRate, VideoFile};
 use masklet_engines::backend::FrameSize;
 use std::path::{Path, PathBuf};
+
+/// Frames per second of folders of frames: that of SA-V's `JPEGImages_24fps`, and of most of DAVIS.
+pub const FOLDER_FPS: f64 = 24.0;
 
 /// How a dataset is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +47,8 @@ pub enum Layout {
     SaV,
     /// DAVIS: one label map per frame.
     Davis,
+    /// Video files with prompts that were given, without masks.
+    VideoFiles,
 }
 
 impl Layout {
@@ -47,6 +57,7 @@ impl Layout {
         match self {
             Self::SaV => "sa-v",
             Self::Davis => "davis",
+            Self::VideoFiles => "video-files",
         }
     }
 }
@@ -85,12 +96,14 @@ pub struct Split {
 }
 
 /// One video: its frames and the objects annotated in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Video {
     /// Folder name.
     pub id: String,
-    /// Frame files; the position is the frame index (24 fps in SA-V).
+    /// Frame files; the position is the frame index (24 fps in SA-V). Empty for a video file.
     pub frames: Vec<PathBuf>,
+    /// The video file, where the frames are in one.
+    pub file: Option<VideoFile>,
     /// Columns of the first frame.
     pub width: usize,
     /// Rows of the first frame.
@@ -105,6 +118,23 @@ impl Video {
         FrameSize {
             height: self.height,
             width: self.width,
+        }
+    }
+
+    /// Number of frames; of a video file what [`VideoFile::frames`] says.
+    pub fn frame_count(&self) -> usize {
+        match &self.file {
+            Some(file) => file.frames,
+            None => self.frames.len(),
+        }
+    }
+
+    /// Frames per second: a video file's own rate (`None` where it does not say), and
+    /// [`FOLDER_FPS`] for folders of frames, which do not say.
+    pub fn fps(&self) -> Option<f64> {
+        match &self.file {
+            Some(file) => file.rate.map(FrameRate::fps),
+            None => Some(FOLDER_FPS),
         }
     }
 

@@ -93,6 +93,7 @@ fn video(
                 id: name,
                 video: id.to_owned(),
                 annotations: in_order(found)?,
+                given: None,
                 width,
                 height,
             })
@@ -101,6 +102,7 @@ fn video(
     Ok(Video {
         id: id.to_owned(),
         frames: index.frames,
+        file: None,
         width,
         height,
         objects,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::DatasetError;
 use crate::image::{ImageError, read_label_png, read_mask_png};
 use crate::mask::Mask;
+use crate::prompts::GivenPrompt;
 
 /// The mask file of one object on one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +36,8 @@ impl Annotation {
     }
 }
 
-/// One annotated object of a video.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One object of a video: its annotations, or the prompt that was given for it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ObjectTrack {
     /// The object's folder name (SA-V) or label (DAVIS).
     pub id: String,
@@ -44,6 +45,8 @@ pub struct ObjectTrack {
     pub video: String,
     /// Its annotations, ascending by frame.
     pub annotations: Vec<Annotation>,
+    /// The prompt that was given for it, where there are no annotations to make one from.
+    pub given: Option<GivenPrompt>,
     /// Columns that every mask must have.
     pub width: usize,
     /// Rows that every mask must have.

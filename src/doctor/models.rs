@@ -205,6 +205,7 @@ fn dataset(options: &DoctorOptions) -> Check {
             match split.layout {
                 crate::dataset::Layout::SaV => "SA-V",
                 crate::dataset::Layout::Davis => "DAVIS",
+                crate::dataset::Layout::VideoFiles => "video file",
             }
         ),
     )

@@ -202,8 +202,8 @@ pub struct Workload {
 /// What a video costs: its frames, at most `max_clip_frames` (0 for all), times its objects.
 pub fn video_cost(video: &Video, max_clip_frames: usize) -> Workload {
     let frames = match max_clip_frames {
-        0 => video.frames.len(),
-        most => video.frames.len().min(most),
+        0 => video.frame_count(),
+        most => video.frame_count().min(most),
     };
     Workload {
         id: video.id.clone(),

@@ -7,6 +7,7 @@ use super::error::OverlayError;
 use super::frame::{ObjectOnVideo, ObjectPainter, prompt_legend};
 use super::palette::{self, TRUTH};
 use super::sheet::{Grid, Sheet, SheetObject, pick_frames};
+use super::source::Source;
 use crate::dataset::{ObjectTrack, Video};
 use crate::image;
 use crate::mask::Mask;
@@ -107,20 +108,23 @@ impl Overlays {
             tag,
             position: position(video, track),
             size: (video.width, video.height),
-            frames: video.frames.len(),
-            kind,
+            frames: video.frame_count(),
+            annotated: !track.annotations.is_empty(),
             prompt: start.prompt,
             prompt_frame: start.frame,
         });
         let path = self.folder.join(&name);
         let size = (video.width, video.height);
-        let mut writer = VideoWriter::create(&self.ffmpeg, &path, size, FPS)?;
+        let mut writer = VideoWriter::create(&self.ffmpeg, &path, size, rate(video))?;
+        let mut frames = Source::open(&self.ffmpeg, video, start.frame)?;
         let mut canvas = Canvas::new(video.width, video.height, [0; 3]);
         for frame in start.frame..start.end {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(OverlayError::Stopped);
             }
-            decode(video, frame, &mut canvas)?;
+            if !frames.read(frame, &mut canvas)? {
+                break;
+            }
             let mask = self.mask(video, track, tag, frame)?;
             painter.paint(&mut canvas, frame, &mask, truth(track, frame)?.as_ref());
             writer.write(canvas.rgb())?;
@@ -161,7 +165,7 @@ impl Overlays {
             Piece::text(tag),
             Piece::text(format!(
                 "frames {first} to {last} of {}",
-                video.frames.len()
+                video.frame_count()
             )),
         ];
         for (at, (track, note)) in video.objects.iter().zip(notes).enumerate() {
@@ -171,8 +175,19 @@ impl Overlays {
                 text.trim_end(),
             ));
         }
-        legend.push(Piece::legend(Swatch::Line(TRUTH), "ground truth"));
-        legend.push(prompt_legend(kind));
+        if video.objects.iter().any(|one| !one.annotations.is_empty()) {
+            legend.push(Piece::legend(Swatch::Line(TRUTH), "ground truth"));
+        }
+        // Clicks and boxes may be given side by side.
+        let mut kinds = Vec::new();
+        for (_, start) in &starts {
+            let kind = std::mem::discriminant(&start.prompt);
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+                legend.push(prompt_legend(&start.prompt));
+            }
+        }
+        let mut source = Source::open(&self.ffmpeg, video, first)?;
         let grid = Grid::of((video.width, video.height), frames.len());
         let mut sheet = Sheet::new(grid, &legend);
         let mut canvas = Canvas::new(video.width, video.height, [0; 3]);
@@ -198,7 +213,9 @@ impl Overlays {
                     prompt: (start.frame == frame).then_some(&start.prompt),
                 });
             }
-            decode(video, frame, &mut canvas)?;
+            if !source.read(frame, &mut canvas)? {
+                break;
+            }
             sheet.add(at, frame, &canvas, &objects)?;
         }
         let name = sheet_file(&video.id, tag);
@@ -212,7 +229,7 @@ impl Overlays {
         track: &ObjectTrack,
         kind: PromptKind,
     ) -> Result<ObjectStart, OverlayError> {
-        ObjectStart::find(track, kind, video.frames.len(), self.most).map_err(OverlayError::Start)
+        ObjectStart::find(track, kind, video.frame_count(), self.most).map_err(OverlayError::Start)
     }
 
     /// The predicted mask of a frame.
@@ -263,13 +280,10 @@ fn position(video: &Video, track: &ObjectTrack) -> usize {
     found.unwrap_or(0)
 }
 
-fn decode(video: &Video, frame: usize, canvas: &mut Canvas) -> Result<(), OverlayError> {
-    let path = video
-        .frames
-        .get(frame)
-        .ok_or_else(|| OverlayError::Start(format!("the video has no frame {frame}")))?;
-    image::decode_into(path, video.width, video.height, canvas.rgb_mut())?;
-    Ok(())
+/// Frames per second of an overlay: SA-V's for folders of frames, a video file's own.
+fn rate(video: &Video) -> u32 {
+    let own = video.file.as_ref().and(video.fps());
+    own.map_or(FPS, |fps| (fps.round() as u32).max(1))
 }
 
 fn truth(track: &ObjectTrack, frame: usize) -> Result<Option<Mask>, OverlayError> {

@@ -7,7 +7,7 @@ use super::outline::{self, Contour, Outliner, Side, Stroke};
 use super::palette::{self, Colour, DIM, PROMPT, TEXT, TRUTH};
 use super::text::Lettering;
 use crate::mask::Mask;
-use crate::prompts::{Prompt, PromptKind};
+use crate::prompts::Prompt;
 
 /// How strong the fill of a predicted mask is.
 pub const FILL_ALPHA: f32 = 0.4;
@@ -49,9 +49,9 @@ pub struct ObjectOnVideo<'a> {
     pub size: (usize, usize),
     /// Frames of the video.
     pub frames: usize,
-    /// How the object was prompted.
-    pub kind: PromptKind,
-    /// Its prompt.
+    /// Whether there is ground truth on some of them.
+    pub annotated: bool,
+    /// The object's prompt.
     pub prompt: Prompt,
     /// The prompt's frame.
     pub prompt_frame: usize,
@@ -75,14 +75,16 @@ impl ObjectPainter {
         full.extend([
             Piece::text(object.tag),
             Piece::legend(Swatch::Region(colour), "predicted"),
-            Piece::legend(Swatch::Line(TRUTH), "ground truth"),
-            prompt_legend(object.kind),
+            prompt_legend(&object.prompt),
         ]);
+        if object.annotated {
+            full.push(Piece::legend(Swatch::Line(TRUTH), "ground truth"));
+        }
         let lettering = Lettering::of_height((side / 36).max(6));
         let mut truth_piece = None;
         let mut caption = Caption::set(&full, lettering, width);
         if caption.height() * CAPTION_SHARE <= height {
-            truth_piece = Some(full.len() - 2);
+            truth_piece = object.annotated.then_some(full.len() - 1);
             pieces = full;
         } else {
             caption = Caption::set(&pieces, lettering, width);
@@ -149,13 +151,11 @@ fn frame_text(frame: usize, digits: usize) -> String {
 }
 
 /// What the mark of a prompt is called.
-pub fn prompt_legend(kind: PromptKind) -> Piece {
-    match kind {
-        PromptKind::Points | PromptKind::PointsInterior => {
-            Piece::legend(Swatch::Click(PROMPT), "click")
-        }
-        PromptKind::Bbox => Piece::legend(Swatch::Line(PROMPT), "box prompt"),
-        PromptKind::Mask => Piece::legend(Swatch::Line(PROMPT), "mask prompt"),
+pub fn prompt_legend(prompt: &Prompt) -> Piece {
+    match prompt {
+        Prompt::Points { .. } => Piece::legend(Swatch::Click(PROMPT), "click"),
+        Prompt::Box { .. } => Piece::legend(Swatch::Line(PROMPT), "box prompt"),
+        Prompt::Mask(_) => Piece::legend(Swatch::Line(PROMPT), "mask prompt"),
     }
 }
 
@@ -186,6 +186,7 @@ fn caption_top(prompt: &Prompt, rows: usize, height: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prompts::PromptKind;
 
     fn painter(size: (usize, usize), kind: PromptKind, mask: &Mask) -> ObjectPainter {
         ObjectPainter::new(ObjectOnVideo {
@@ -195,7 +196,7 @@ mod tests {
             position: 0,
             size,
             frames: 300,
-            kind,
+            annotated: true,
             prompt: Prompt::from_mask(kind, mask).unwrap(),
             prompt_frame: 4,
         })

@@ -19,6 +19,7 @@ mod outline;
 mod palette;
 mod scale;
 mod sheet;
+mod source;
 mod text;
 
 pub use canvas::Canvas;

@@ -94,6 +94,8 @@ pub fn track(
         warmup: 0,
         fill_holes: 0,
         save_masks: SaveMasks::All,
+        scores: true,
+        realtime: None,
         no_memory: false,
         masks_dir: masks.to_owned(),
         other_masks_dir: None,

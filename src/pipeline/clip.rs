@@ -5,20 +5,24 @@
 
 use super::clock::{ClipClock, FrameTimes};
 use super::error::PipelineError;
+use super::live::Live;
 use super::masks::MaskFiles;
+use super::pacer::Pacer;
 use super::ring::FrameRing;
 use super::session::{Session, SessionMemory};
+use super::source::{FrameSource, NoFrame};
 use super::stage::with_tracker;
 use super::start::ObjectStart;
 use super::watch::Watch;
 use crate::dataset::{ObjectTrack, Video};
-use crate::image::{self, ImageError, Resizer};
+use crate::image::{self, Resizer};
 use crate::mask::Mask;
 use crate::metrics::Scorer;
 use crate::metrics::protocol::{BothProtocols, ObjectScore};
 use crate::prompts::PromptKind;
 use crate::results::{
-    ArenaMarks, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, RegionMark, Score, Stage, Status,
+    ArenaMarks, MemoryMarks, NO_GROUND_TRUTH, ObjectKey, ObjectRow, ObjectScores, RealtimeMarks,
+    RegionMark, Score, Stage, Status,
 };
 use crate::telemetry::{MemorySnapshot, ProcessMemory};
 use crate::track::{
@@ -84,7 +88,7 @@ pub fn run_clip(
     let arena_before = memory.arena.used();
     let mut only: Vec<&mut Runner<'_>> = runners.iter_mut().map(|(_, r)| r).collect();
     let outcome = if only.is_empty() {
-        Ok(ClipClock::default())
+        Ok(Tracked::default())
     } else {
         track_clip(session, &mut memory, video, &mut only, tasks, tag, progress)
     };
@@ -96,9 +100,11 @@ pub fn run_clip(
     let mut arena_now = arena_marks(&memory.arena, arena_before);
     session.give_back(memory);
     arena_now.outside_allocations = session.allocations_since_warm_up();
-    let clock = match outcome {
-        Ok(clock) => Some(clock),
+    let tracked = match outcome {
+        Ok(tracked) => Some(tracked),
         Err(ClipError::Run(error)) => return Err(error),
+        // A stream that ends is dealt with where it does.
+        Err(ClipError::Over) => Some(Tracked::default()),
         Err(ClipError::Objects(reason)) => {
             for (_, runner) in &mut runners {
                 runner.failure.get_or_insert(reason.clone());
@@ -106,11 +112,12 @@ pub fn run_clip(
             None
         }
     };
+    let clock = tracked.as_ref().map(|tracked| &tracked.clock);
     let spans: Vec<(usize, usize)> = runners
         .iter()
         .map(|(_, runner)| (runner.prompt_frame, runner.end))
         .collect();
-    let mut telemetry = watch.end(clock.as_ref(), &spans).into_iter();
+    let mut telemetry = watch.end(clock, &spans).into_iter();
     let after = MemorySnapshot::read(&root);
     let peak = session.sampler.peak();
     let memory = MemoryMarks {
@@ -134,17 +141,24 @@ pub fn run_clip(
             *row = row.clone().failed(reason);
             continue;
         }
-        row.frames = runner.end - runner.prompt_frame;
-        row.scores = Some(ObjectScores {
-            official: runner.scores.official().score().map(fraction),
-            upstream: runner.scores.upstream().score().map(fraction),
-        });
-        row.timing = clock
-            .as_ref()
-            .map(|c| c.of_object(runner.prompt_frame, runner.end, shared, runner.setup));
-        let rss = clock
-            .as_ref()
-            .map(|c| c.rss_of_object(runner.prompt_frame, runner.end));
+        let (prompt, end) = (runner.prompt_frame, runner.end);
+        row.frames = clock.map_or(0, |clock| clock.processed(prompt, end));
+        match runner.track.given {
+            Some(_) => row.scores_missing = Some(NO_GROUND_TRUTH.to_owned()),
+            None => {
+                row.scores = Some(ObjectScores {
+                    official: runner.scores.official().score().map(fraction),
+                    upstream: runner.scores.upstream().score().map(fraction),
+                });
+            }
+        }
+        if let Some(tracked) = &tracked {
+            row.realtime = tracked.realtime(prompt, end);
+            row.warning.clone_from(&tracked.warning);
+        }
+        row.timing =
+            clock.map(|c| c.of_object(runner.prompt_frame, runner.end, shared, runner.setup));
+        let rss = clock.map(|c| c.rss_of_object(runner.prompt_frame, runner.end));
         row.memory = Some(MemoryMarks {
             rss_by_frame_bytes: rss.unwrap_or_default(),
             ..memory.clone()
@@ -194,7 +208,7 @@ fn blank_row(
             WeightSource::RandomInit => manifest.weights.seed,
             _ => None,
         },
-        video_frames: video.frames.len(),
+        video_frames: video.frame_count(),
         prompt_frame: 0,
         frames: 0,
         input_size: [video.height, video.width],
@@ -204,6 +218,9 @@ fn blank_row(
         timing: None,
         memory: None,
         telemetry: None,
+        realtime: None,
+        scores_missing: None,
+        warning: None,
     }
 }
 
@@ -240,7 +257,7 @@ fn prepare<'d>(
     kind: PromptKind,
 ) -> Result<(Runner<'d>, ObjectTask), String> {
     let started = Instant::now();
-    let total = video.frames.len();
+    let total = video.frame_count();
     let start = ObjectStart::find(track, kind, total, session.settings.max_clip_frames)?;
     let (prompt_frame, end) = (start.frame, start.end);
     let side = session.bundle.manifest().image_size;
@@ -248,7 +265,7 @@ fn prepare<'d>(
     let scored = track
         .annotations
         .iter()
-        .filter(|annotation| annotation.frame < end)
+        .filter(|annotation| session.settings.scores && annotation.frame < end)
         .count();
     let runner = Runner {
         track,
@@ -275,6 +292,38 @@ enum ClipError {
     Objects(String),
     /// The run ends.
     Run(PipelineError),
+    /// The video ends here, sooner than it should.
+    Over,
+}
+
+impl From<NoFrame> for ClipError {
+    fn from(reason: NoFrame) -> Self {
+        match reason {
+            NoFrame::Over => Self::Over,
+            NoFrame::Damaged(reason) => Self::Objects(reason),
+        }
+    }
+}
+
+/// What came of a clip beside masks and scores.
+#[derive(Default)]
+struct Tracked {
+    clock: ClipClock,
+    /// Where frames came at a rate: frames per second, and every processed frame with the time from
+    /// when it was due to its result.
+    live: Option<(f64, Vec<(usize, Duration)>)>,
+    /// What is wrong with the video file.
+    warning: Option<String>,
+}
+
+impl Tracked {
+    /// How an object kept up that was prompted at `prompt` and processed up to before `end`.
+    fn realtime(&self, prompt: usize, end: usize) -> Option<RealtimeMarks> {
+        let (fps, processed) = self.live.as_ref()?;
+        let own = processed.iter().filter(|(f, _)| (prompt..end).contains(f));
+        let ms = own.map(|(frame, latency)| (frame - prompt, latency.as_secs_f64() * 1e3));
+        Some(RealtimeMarks::new(*fps, end.saturating_sub(prompt), ms))
+    }
 }
 
 impl From<TrackError> for ClipError {
@@ -301,13 +350,13 @@ fn track_clip(
     tasks: Vec<ObjectTask>,
     tag: &str,
     progress: &mut dyn FnMut(),
-) -> Result<ClipClock, ClipError> {
+) -> Result<Tracked, ClipError> {
     with_tracker(
         session,
         memory,
         video.size(),
         tasks,
-        video.frames.len(),
+        video.frame_count(),
         |slots, tracker, objects| {
             run_frames(
                 session, slots, tracker, objects, video, runners, tag, progress,
@@ -326,23 +375,14 @@ fn run_frames<'r>(
     runners: &mut [&mut Runner<'_>],
     tag: &str,
     progress: &mut dyn FnMut(),
-) -> Result<ClipClock, ClipError> {
+) -> Result<Tracked, ClipError> {
     let first = runners.iter().map(|r| r.prompt_frame).min().unwrap_or(0);
     let end = runners.iter().map(|r| r.end).max().unwrap_or(0);
     let manifest = session.bundle.manifest();
     let frame_bytes = video.size().rgb_bytes();
-    let decode = |index: usize, slot: &mut [u8]| -> Result<(), String> {
-        let path = &video.frames[index];
-        let pixels = slot
-            .get_mut(..frame_bytes)
-            .ok_or_else(|| "the frame is larger than its slot in the ring".to_owned())?;
-        // A decoder that panics on a damaged file must not take the run with it.
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            image::decode_into(path, video.width, video.height, pixels)
-        }))
-        .unwrap_or_else(|_| Err(ImageError::damaged(path, "the decoder gave up on it")))
-        .map_err(|error| error.to_string())
-    };
+    let source = FrameSource::open(video, first).map_err(ClipError::Objects)?;
+    let fps = session.settings.fps_of(video).map_err(ClipError::Objects)?;
+    let prompts: Vec<usize> = runners.iter().map(|r| r.prompt_frame).collect();
     let mut resizer = Resizer::new(manifest.image_size);
     let mut resized = vec![0u8; resizer.output_len()];
     let mut upsampler = Upsampler::new(manifest.mask_side(), video.height, video.width);
@@ -351,17 +391,43 @@ fn run_frames<'r>(
     let mut writer = MaskWriter::new(session, video, tag);
     let mut scorer = Scorer::new();
     let root = session.settings.root.clone();
-    FrameRing::run(
+    let (live, over) = FrameRing::run(
         slots,
         first..end,
-        session.settings.decode_threads,
-        decode,
-        |ring| -> Result<(), ClipError> {
+        source.threads(session.settings.decode_threads),
+        |index, slot| source.read(index, slot),
+        |ring| -> Result<(Option<Live>, Option<usize>), ClipError> {
+            let mut live = fps.map(|fps| {
+                ring.wait_for_next();
+                Live::begin(Pacer::new(fps, first..end, prompts))
+            });
+            // The frame that is next, and how many the live stream drops before it.
+            let mut at = first;
             loop {
+                let mut dropped = 0;
+                if let Some(live) = &mut live {
+                    match live.next(|| session.stopping()) {
+                        Some((_, range)) => dropped = range.len(),
+                        None if session.stopping() => {
+                            return Err(PipelineError::Interrupted.into());
+                        }
+                        None => break,
+                    }
+                }
+                for _ in 0..dropped {
+                    if let Some(Err(NoFrame::Over)) = ring.next(|frame| frame.pixels.map(|_| ())) {
+                        return Ok((live, Some(at)));
+                    }
+                    off_the_clock(&mut live, ring, || {
+                        finish_frame(runners, &mut scorer, &mut writer, at)
+                    })?;
+                    at += 1;
+                    progress();
+                }
                 let started = Instant::now();
-                let mut times = FrameTimes::default();
+                let mut times = FrameTimes::of(at);
                 let Some(step) = ring.next(|decoded| -> Result<_, ClipError> {
-                    let pixels = decoded.pixels.map_err(ClipError::Objects)?;
+                    let pixels = decoded.pixels?;
                     times.add(Stage::Decode, decoded.decode);
                     let frame = objects.enter(RegionKind::Frame).map_err(arena_failed)?;
                     let rgb = &pixels[..frame_bytes];
@@ -418,25 +484,65 @@ fn run_frames<'r>(
                     times.add(Stage::Postprocess, post + spent.masks);
                     Ok(decoded.index)
                 }) else {
-                    return Ok(());
+                    break;
                 };
-                let index = step?;
+                let index = match step {
+                    Err(ClipError::Over) => return Ok((live, Some(at))),
+                    step => step?,
+                };
                 times.add(Stage::EndToEnd, started.elapsed());
                 times.began(started);
                 clock.push(times);
-                ring.paused(|| finish_frame(runners, &mut scorer, &mut writer, index))?;
+                if let Some(live) = &mut live {
+                    live.finished(index);
+                }
+                off_the_clock(&mut live, ring, || {
+                    finish_frame(runners, &mut scorer, &mut writer, index)
+                })?;
+                at = index + 1;
                 clock.push_rss(ProcessMemory::rss(&root).get());
                 progress();
                 if session.stopping() {
                     return Err(PipelineError::Interrupted.into());
                 }
             }
+            Ok((live, None))
         },
     )?;
-    Ok(clock)
+    let warning = source.close(end);
+    if let Some(over) = over {
+        for runner in runners.iter_mut() {
+            let prompt = runner.prompt_frame;
+            runner.end = runner.end.min(over);
+            if prompt >= over {
+                runner.failure.get_or_insert_with(|| {
+                    let why = warning.clone().unwrap_or_default();
+                    format!("the video ends before the prompt on frame {prompt}: {why}")
+                });
+            }
+        }
+    }
+    Ok(Tracked {
+        clock,
+        live: fps.zip(live.map(Live::into_processed)),
+        warning,
+    })
 }
 
-/// Scores and writes what the frame gave, off the clock.
+/// Does what no clock counts, with the decoders and the live clock at rest.
+fn off_the_clock<T>(
+    live: &mut Option<Live>,
+    ring: &FrameRing<'_, NoFrame>,
+    work: impl FnOnce() -> T,
+) -> T {
+    match live {
+        Some(live) => live.stand_still(|| ring.paused(work)),
+        None => ring.paused(work),
+    }
+}
+
+/// Scores and writes what the frame gave, off the clock. For a frame that was dropped the mask
+/// before stands.
 fn finish_frame(
     runners: &mut [&mut Runner<'_>],
     scorer: &mut Scorer,

@@ -11,6 +11,8 @@ pub const BANK_FILL_FRAMES: usize = 16;
 /// Durations of one frame; `None` for a stage that did not run in it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FrameTimes {
+    /// Index in the video.
+    index: usize,
     durations: [Option<Duration>; Stage::ALL.len()],
     began: Option<Instant>,
 }
@@ -20,6 +22,14 @@ impl FrameTimes {
     pub fn add(&mut self, stage: Stage, duration: Duration) {
         let slot = &mut self.durations[stage as usize];
         *slot = Some(slot.unwrap_or_default() + duration);
+    }
+
+    /// Durations of the frame with this index.
+    pub fn of(index: usize) -> Self {
+        Self {
+            index,
+            ..Self::default()
+        }
     }
 
     /// Notes when the frame's wall clock began.
@@ -32,10 +42,9 @@ impl FrameTimes {
     }
 }
 
-/// Durations of the consecutive frames of a clip.
+/// Durations of the frames of a clip that were processed, in order.
 #[derive(Clone, Debug, Default)]
 pub struct ClipClock {
-    first: usize,
     frames: Vec<FrameTimes>,
     /// Resident set after each frame in bytes, as long as it could be read.
     rss_bytes: Vec<u64>,
@@ -45,7 +54,6 @@ impl ClipClock {
     /// A clock for the frames from `first` to before `end`.
     pub fn new(first: usize, end: usize) -> Self {
         Self {
-            first,
             frames: Vec::with_capacity(end.saturating_sub(first)),
             rss_bytes: Vec::with_capacity(end.saturating_sub(first)),
         }
@@ -61,9 +69,9 @@ impl ClipClock {
 
     /// The resident set after each frame of an object, from its prompt frame on.
     pub fn rss_of_object(&self, prompt: usize, end: usize) -> Vec<u64> {
-        let skip = prompt.saturating_sub(self.first);
-        let samples = self.rss_bytes.iter().copied().skip(skip);
-        samples.take(end.saturating_sub(prompt)).collect()
+        let samples = self.frames.iter().zip(&self.rss_bytes);
+        let own = samples.filter(|(times, _)| (prompt..end).contains(&times.index));
+        own.map(|(_, bytes)| *bytes).collect()
     }
 
     /// Records the next frame.
@@ -71,12 +79,17 @@ impl ClipClock {
         self.frames.push(times);
     }
 
+    /// How many of the frames from `prompt` to before `end` were processed.
+    pub fn processed(&self, prompt: usize, end: usize) -> usize {
+        let own = |times: &&FrameTimes| (prompt..end).contains(&times.index);
+        self.frames.iter().filter(own).count()
+    }
+
     /// Every frame's index, begin and wall time.
     pub fn walls(&self) -> impl Iterator<Item = (usize, Instant, Duration)> {
-        let indexed = self.frames.iter().enumerate();
-        indexed.filter_map(|(i, times)| {
+        self.frames.iter().filter_map(|times| {
             let wall = times.get(Stage::EndToEnd)?;
-            Some((self.first + i, times.began?, wall))
+            Some((times.index, times.began?, wall))
         })
     }
 
@@ -86,8 +99,7 @@ impl ClipClock {
         let own: Vec<(usize, &FrameTimes)> = self
             .frames
             .iter()
-            .enumerate()
-            .map(|(i, times)| (self.first + i, times))
+            .map(|times| (times.index, times))
             .filter(|(frame, _)| (prompt..end).contains(frame))
             .collect();
         let mut stages = BTreeMap::new();
@@ -127,7 +139,7 @@ mod tests {
     fn an_object_gets_its_own_frames_of_each_stage() {
         let mut clock = ClipClock::new(10, 14);
         for frame in 10..14u64 {
-            let mut times = FrameTimes::default();
+            let mut times = FrameTimes::of(frame as usize);
             times.add(Stage::Encode, Duration::from_millis(frame));
             if frame > 10 {
                 times.add(Stage::Track, Duration::from_millis(100 + frame));

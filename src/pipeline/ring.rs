@@ -133,6 +133,23 @@ impl<'r, E: Send> FrameRing<'r, E> {
         }
     }
 
+    /// Waits until the next frame is decoded, without taking it.
+    pub fn wait_for_next(&self) {
+        let mut state = lock(&self.state);
+        let slot = match self.slots.len() {
+            0 => return,
+            slots => state.consumed % slots,
+        };
+        while state.consumed < self.frames.end
+            && state.finished.get(slot).is_some_and(Option::is_none)
+        {
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Gives the next frame to `use_frame`; `None` after the last one.
     pub fn next<T>(&self, use_frame: impl FnOnce(DecodedFrame<'_, E>) -> T) -> Option<T> {
         let started = Instant::now();
@@ -246,6 +263,31 @@ mod tests {
             )
         });
         assert_eq!(outcomes, [true, true, true, false, true, true]);
+    }
+
+    #[test]
+    fn waiting_for_the_next_frame_takes_nothing() {
+        let seen = with_slots(2, |slots| {
+            FrameRing::<()>::run(
+                slots,
+                3..5,
+                1,
+                |_, _| Ok(()),
+                |ring| {
+                    let mut seen = Vec::new();
+                    loop {
+                        // Behind the last frame there is nothing to wait for.
+                        ring.wait_for_next();
+                        match ring.next(|f| (f.index, f.wait)) {
+                            Some(frame) => seen.push(frame),
+                            None => return seen,
+                        }
+                    }
+                },
+            )
+        });
+        let frames: Vec<usize> = seen.iter().map(|(index, _)| *index).collect();
+        assert_eq!(frames, [3, 4]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::PipelineError;
 use super::stage::with_tracker;
+use crate::dataset::Video;
 use crate::results::DeviceMarks;
 use crate::telemetry::{MemorySampler, SystemRoot, Telemetry};
 use crate::track::layout::Demand;
@@ -36,6 +37,16 @@ pub enum SaveMasks {
     All,
 }
 
+/// How fast frames are fed.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rate {
+    /// At the video's own rate.
+    Own,
+    /// At so many frames per second.
+    Fps(f64),
+}
+
 /// Choices of a run that the pipeline needs.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -51,6 +62,10 @@ pub struct Settings {
     pub fill_holes: usize,
     /// Which masks are written.
     pub save_masks: SaveMasks,
+    /// Scores masks where there is ground truth.
+    pub scores: bool,
+    /// Feeds frames at a rate, as a live camera does; `None` for as fast as they are taken.
+    pub realtime: Option<Rate>,
     /// Leaves the memory bank empty, to show what it is good for.
     pub no_memory: bool,
     /// Folder below which masks go: `<masks>/<tag>/<video>/<object>/<frame>.png`.
@@ -62,6 +77,26 @@ pub struct Settings {
     pub root: SystemRoot,
     /// Watches power, clocks and temperatures; `None` where telemetry is off.
     pub telemetry: Option<Arc<Telemetry>>,
+}
+
+impl Settings {
+    /// The rate at which the frames of `video` are fed; `None` for as fast as they are taken.
+    ///
+    /// # Errors
+    /// A reason in words: its own rate is wanted and not known.
+    pub fn fps_of(&self, video: &Video) -> Result<Option<f64>, String> {
+        match self.realtime {
+            None => Ok(None),
+            Some(Rate::Fps(fps)) => Ok(Some(fps)),
+            Some(Rate::Own) => match video.fps() {
+                Some(fps) => Ok(Some(fps)),
+                None => Err(format!(
+                    "video {} does not say its frame rate; give one, such as --realtime 30",
+                    video.id
+                )),
+            },
+        }
+    }
 }
 
 /// A loaded model with its memory, ready for videos.

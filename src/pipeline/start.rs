@@ -8,8 +8,8 @@ use crate::prompts::{Prompt, PromptKind};
 pub struct ObjectStart {
     /// Frame index of the prompt.
     pub frame: usize,
-    /// Position of its mask in the object's annotations.
-    pub annotation: usize,
+    /// Position of its mask in the object's annotations; `None` for a prompt that was given.
+    pub annotation: Option<usize>,
     /// First frame index after the last to be processed.
     pub end: usize,
     /// The prompt, in pixels of the video.
@@ -17,8 +17,8 @@ pub struct ObjectStart {
 }
 
 impl ObjectStart {
-    /// Looks for the object's first annotated frame with a mask that is not empty, in a video of
-    /// `total` frames of which at most `most` are processed from there on.
+    /// Takes the prompt that was given for the object, or looks for its first annotated frame with
+    /// a mask that is not empty, in a video of `total` frames of which at most `most` are processed from there on.
     ///
     /// # Errors
     /// A reason in words: the object is never seen, a mask cannot be read or gives no prompt.
@@ -28,10 +28,16 @@ impl ObjectStart {
         total: usize,
         most: Option<usize>,
     ) -> Result<Self, String> {
-        let found = track.prompt_frame().map_err(|e| e.to_string())?;
-        let frame = found.frame;
-        let prompt = Prompt::from_mask(kind, &found.mask)
-            .ok_or_else(|| format!("the mask of frame {frame} gives no {kind} prompt"))?;
+        let (frame, annotation, prompt) = match &track.given {
+            Some(given) => (given.frame, None, given.prompt.clone()),
+            None => {
+                let found = track.prompt_frame().map_err(|e| e.to_string())?;
+                let frame = found.frame;
+                let prompt = Prompt::from_mask(kind, &found.mask)
+                    .ok_or_else(|| format!("the mask of frame {frame} gives no {kind} prompt"))?;
+                (frame, Some(found.annotation), prompt)
+            }
+        };
         let end = most.map_or(total, |most| frame.saturating_add(most.max(1)).min(total));
         if frame >= end {
             return Err(format!(
@@ -40,7 +46,7 @@ impl ObjectStart {
         }
         Ok(Self {
             frame,
-            annotation: found.annotation,
+            annotation,
             end,
             prompt,
         })

@@ -1,11 +1,12 @@
 //! Prompts: what the tracker is told about an object on its first frame, made from a ground-truth
-//! mask.
+//! mask, or given where there is none ([`GivenPrompt`]).
 //!
 //! Coordinates are in video pixels until [`Prompt::to_model_pixels`]. Nothing here is random: the
 //! same mask gives the same prompt. Corrections on later frames (clicks where a prediction is
 //! wrong) are not made.
 
 mod components;
+mod given;
 mod interior;
 mod tag;
 
@@ -13,6 +14,7 @@ mod tag;
 mod tests;
 
 pub use components::{Component, Components};
+pub use given::{GivenError, GivenPrompt, parse_box, parse_point};
 pub use interior::interior_point;
 pub use tag::{ModelTag, TagError};
 

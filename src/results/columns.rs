@@ -5,7 +5,7 @@
 use super::summary::MODEL;
 use super::{
     AllocatorMarks, ArenaMarks, DeviceMarks, Hottest, MemoryMarks, ObjectScores, ObjectSummary,
-    Score, Stage, Status, Summary,
+    RealtimeSummary, Score, Stage, Status, Summary,
 };
 use crate::stats::{self, LatencySummary};
 use crate::telemetry::{Reading, SensorStats, TelemetryMarks};
@@ -181,6 +181,32 @@ const TELEMETRY: [Column; 16] = [
     }),
 ];
 
+/// Columns of frames that came at a rate, and what is missing or odd: the last ones.
+const LIVE: [Column; 10] = [
+    ("realtime_fps", |o| {
+        rounded(o.row.realtime.as_ref().map(|marks| marks.fps), 4)
+    }),
+    ("due_frames", |o| count(live(o).map(|l| l.due_frames))),
+    ("late_frames", |o| count(live(o).map(|l| l.late_frames))),
+    ("late_share", |o| rounded(live(o).map(|l| l.late_share), 4)),
+    ("dropped_frames", |o| {
+        count(live(o).map(|l| l.dropped_frames))
+    }),
+    ("dropped_share", |o| {
+        rounded(live(o).map(|l| l.dropped_share), 4)
+    }),
+    ("latency_from_due_p50_ms", |o| {
+        rounded(from_due(o).map(|l| l.p50_ms), 3)
+    }),
+    ("latency_from_due_p99_ms", |o| {
+        rounded(from_due(o).map(|l| l.p99_ms), 3)
+    }),
+    ("scores_missing", |o| {
+        o.scores_missing.clone().unwrap_or_default()
+    }),
+    ("warning", |o| o.warning.clone().unwrap_or_default()),
+];
+
 /// Names of the Python benchmark's columns, in its order.
 pub fn upstream_columns() -> Vec<&'static str> {
     UPSTREAM.iter().map(|(name, _)| *name).collect()
@@ -194,7 +220,10 @@ pub fn columns() -> Vec<String> {
         .map(|(name, _)| (*name).to_owned());
     let latencies = series_names()
         .flat_map(|series| PERCENTILES.map(|(percentile, _)| format!("{series}_{percentile}_ms")));
-    let telemetry = TELEMETRY.iter().map(|(name, _)| (*name).to_owned());
+    let telemetry = TELEMETRY
+        .iter()
+        .chain(&LIVE)
+        .map(|(name, _)| (*name).to_owned());
     fixed.chain(latencies).chain(telemetry).collect()
 }
 
@@ -211,7 +240,7 @@ pub fn write_csv(summary: &Summary) -> Result<Vec<u8>, csv::Error> {
             let latency = object.latency_ms.get(series);
             PERCENTILES.map(|(_, value)| rounded(latency.and_then(value), 3))
         });
-        let telemetry = TELEMETRY.iter().map(|(_, cell)| cell(object));
+        let telemetry = TELEMETRY.iter().chain(&LIVE).map(|(_, cell)| cell(object));
         out.write_record(fixed.chain(latencies).chain(telemetry))?;
     }
     out.into_inner()
@@ -278,6 +307,14 @@ fn torch(object: &ObjectSummary, which: fn(&AllocatorMarks) -> &Reading<u64>) ->
 
 fn marks(object: &ObjectSummary) -> Option<&TelemetryMarks> {
     object.row.telemetry.as_ref()
+}
+
+fn live(object: &ObjectSummary) -> Option<&RealtimeSummary> {
+    object.realtime.as_ref()
+}
+
+fn from_due(object: &ObjectSummary) -> Option<&LatencySummary> {
+    live(object)?.latency_ms.as_ref()
 }
 
 fn sensor(object: &ObjectSummary, name: &str) -> Option<SensorStats> {

@@ -9,8 +9,8 @@ use crate::telemetry::{Telemetry, TelemetryLog};
 use super::journal::Journal;
 use super::manifest::{RunManifest, RunState};
 use super::{
-    FolderError, JournalError, ObjectKey, ObjectRow, StorageError, Summary, atomic, read_journal,
-    summarise, write_csv,
+    FolderError, JournalError, ModelRate, ObjectKey, ObjectRow, StorageError, Summary, atomic,
+    read_journal, summarise, write_csv,
 };
 
 const RUN: &str = "run.json";
@@ -51,6 +51,8 @@ pub struct Opened {
     pub folder: RunFolder,
     /// Rows that an earlier process finished.
     pub finished: Vec<ObjectRow>,
+    /// Outcomes of searches for the highest frame rate that it finished.
+    pub rates: Vec<ModelRate>,
     /// What the user should know, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -111,6 +113,7 @@ impl RunFolder {
         Ok(Opened {
             folder,
             finished: found.rows,
+            rates: found.rates,
             warnings: found.warning.into_iter().collect(),
         })
     }
@@ -189,7 +192,8 @@ impl RunFolder {
     /// [`FolderError`] when the journal cannot be read back or a file cannot be written.
     pub fn write_summary(&self) -> Result<Summary, FolderError> {
         let found = read_journal(&self.path.join(JOURNAL))?;
-        let summary = summarise(&found.rows);
+        let mut summary = summarise(&found.rows);
+        summary.take_rates(&found.rates);
         let csv = write_csv(&summary).map_err(|error| FolderError::Encode {
             what: SUMMARY_CSV,
             why: error.to_string(),
@@ -198,6 +202,14 @@ impl RunFolder {
         let json = to_json(SUMMARY_JSON, &summary)?;
         atomic::write(&self.path.join(SUMMARY_JSON), &json)?;
         Ok(summary)
+    }
+
+    /// Adds what a search for the highest frame rate found. It is on disk afterwards.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal cannot be written.
+    pub fn append_rate(&mut self, rate: &ModelRate) -> Result<(), JournalError> {
+        self.journal.append_rate(rate)
     }
 
     /// Writes the summaries and closes the run in `run.json`.

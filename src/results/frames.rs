@@ -69,7 +69,7 @@ impl Frames {
                     Some((samples.shared, *samples.ms.get(at)?))
                 };
                 let here = stages.map(|samples| samples.and_then(sample));
-                let index = row.prompt_frame.saturating_add(frame);
+                let index = row.prompt_frame.saturating_add(place(row, frame));
                 let entry = frames.0.entry(index).or_default();
                 entry.phase = entry.phase.max(phase(frame));
                 entry.objects += 1;
@@ -104,6 +104,14 @@ impl Frames {
         let total: f64 = series.iter().sum();
         (total > 0.0).then(|| series.len() as f64 * 1000.0 / total)
     }
+}
+
+/// How many frames behind its prompt frame an object's processed frame is: as many as it has
+/// predecessors, where none was dropped.
+fn place(row: &ObjectRow, processed: usize) -> usize {
+    let marks = row.realtime.as_ref();
+    let listed = marks.and_then(|marks| marks.processed.get(processed));
+    listed.copied().unwrap_or(processed)
 }
 
 /// Whether a phase is in the statistics.

@@ -1,7 +1,8 @@
 //! The journal: append-only, one JSON line per finished (video, object, model).
 //!
 //! Line 1 is `{"begin": …}` with the schema version and the options that must not change; each
-//! resumption adds `{"resume": …}`; every row is `{"object": …}`. Lines of one append go out in
+//! resumption adds `{"resume": …}`; every row is `{"object": …}`; the outcome of a search for the
+//! highest frame rate is `{"rate": …}`. Lines of one append go out in
 //! one write and are synced before the call returns, so a killed run loses at most what it was
 //! about to write. A line that was cut off is recognised by its missing line feed: a JSON object
 //! has no proper prefix that is one.
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Options, differences, fingerprint};
-use super::{JournalError, ObjectKey, ObjectRow, StorageError, utc_now};
+use super::{JournalError, ModelRate, ObjectKey, ObjectRow, StorageError, utc_now};
 
 /// Version of the journal's lines. It changes when an old line would be read wrongly.
 pub const JOURNAL_SCHEMA: u64 = 1;
@@ -40,6 +41,7 @@ enum Line {
     Begin(Begin),
     Resume(Resume),
     Object(Box<ObjectRow>),
+    Rate(ModelRate),
 }
 
 /// What a journal's text holds.
@@ -47,6 +49,8 @@ enum Line {
 pub struct Recovered {
     /// Rows in the order they were finished.
     pub rows: Vec<ObjectRow>,
+    /// Outcomes of searches for the highest frame rate, in order.
+    pub rates: Vec<ModelRate>,
     /// When the run began (UTC); `None` when not even the first line is whole.
     pub started: Option<String>,
     /// When it was resumed (UTC), in order.
@@ -198,6 +202,12 @@ impl Journal {
         self.write(&text)?;
         self.keys.extend(rows.iter().map(|row| row.key.clone()));
         Ok(())
+    }
+
+    /// Writes what a search for the highest rate found. It is on disk afterwards.
+    pub fn append_rate(&mut self, rate: &ModelRate) -> Result<(), JournalError> {
+        let text = encode(&rate.model, &Line::Rate(rate.clone()))?;
+        self.write(&text)
     }
 
     /// Times that the run had been resumed when this process began.
@@ -354,6 +364,7 @@ fn recover(text: &[u8], path: &Path) -> Result<Recovered, JournalError> {
                 let why = "it begins a second run".to_owned();
                 return Err(damaged(path, number, why));
             }
+            (_, Line::Rate(rate)) => found.rates.push(rate),
             (_, Line::Resume(resume)) => found.resumed.push(resume.at),
             (_, Line::Object(row)) => {
                 if let Err(error) = row.check() {

@@ -18,11 +18,13 @@ mod atomic;
 mod columns;
 mod error;
 mod folder;
+mod found_rate;
 mod frames;
 mod journal;
 mod manifest;
 mod memory;
 mod merge;
+mod realtime;
 mod row;
 mod summary;
 mod table;
@@ -33,12 +35,14 @@ mod timing;
 pub use columns::{columns, upstream_columns, write_csv};
 pub use error::{FolderError, JournalError, StorageError, free_bytes};
 pub use folder::{OpenMode, Opened, RunFolder};
+pub use found_rate::{FoundRate, MOST_MISSED, ModelRate, RateTrial};
 pub use journal::{JOURNAL_SCHEMA, Recovered, read_journal};
 pub use manifest::{BundleRecord, Options, RunManifest, RunState, WeightsRecord};
 pub use merge::{MergeError, MergeOptions, Merged, merge};
+pub use realtime::{RealtimeSummary, frames_still_needed};
 pub use row::{
-    AllocatorMarks, ArenaMarks, DeviceMarks, MemoryMarks, ObjectKey, ObjectRow, ObjectScores,
-    RegionMark, RowError, Score, Stage, StageSamples, Status, Timing,
+    AllocatorMarks, ArenaMarks, DeviceMarks, MemoryMarks, NO_GROUND_TRUTH, ObjectKey, ObjectRow,
+    ObjectScores, RealtimeMarks, RegionMark, RowError, Score, Stage, StageSamples, Status, Timing,
 };
 pub use summary::{
     Counts, Latencies, MemorySummary, ModelSummary, ObjectSummary, ScoreSummary, SpeedSummary,

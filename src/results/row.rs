@@ -57,7 +57,7 @@ pub struct ObjectRow {
     pub video_frames: usize,
     /// Frame index of the prompt.
     pub prompt_frame: usize,
-    /// Frames processed for this object, the prompt frame included.
+    /// Frames processed for this object, the prompt frame included and dropped ones left out.
     pub frames: usize,
     /// Video height and width in pixels.
     pub input_size: [usize; 2],
@@ -74,6 +74,63 @@ pub struct ObjectRow {
     /// Power, clocks, temperatures; `None` when the object failed or telemetry was off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<TelemetryMarks>,
+    /// How the object kept up with a clock; `None` where frames were not fed at a rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realtime: Option<RealtimeMarks>,
+    /// Why an object that is ok has no scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores_missing: Option<String>,
+    /// What is to be known of an object that is ok, in one sentence, such as a video file that
+    /// ended early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+}
+
+/// Reason of [`ObjectRow::scores_missing`] where there are no masks to score against.
+pub const NO_GROUND_TRUTH: &str = "no ground truth";
+
+/// How an object kept up with frames that came at a rate, as from a live camera with room for one.
+///
+/// A result is *late* (a deadline miss) when it is not there when the next frame is due. A frame is
+/// *dropped* when a newer one was due before its turn came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RealtimeMarks {
+    /// Frames per second.
+    pub fps: f64,
+    /// Frames that were due, from the prompt frame on.
+    pub due_frames: usize,
+    /// Frames among them that were dropped.
+    pub dropped_frames: usize,
+    /// Frames among them whose result was late.
+    pub late_frames: usize,
+    /// The frames that were processed, counted from the prompt frame; their durations stand in
+    /// the same order.
+    pub processed: Vec<usize>,
+    /// Milliseconds from when a frame was due to its result, of the processed frames.
+    pub latency_ms: Vec<f64>,
+}
+
+impl RealtimeMarks {
+    /// Marks of an object for which `due_frames` frames were due at `fps`, of which those that
+    /// are listed were processed: (frame counted from the prompt frame, milliseconds from when it
+    /// was due to its result), ascending.
+    pub fn new(
+        fps: f64,
+        due_frames: usize,
+        processed: impl IntoIterator<Item = (usize, f64)>,
+    ) -> Self {
+        let (processed, latency_ms): (Vec<usize>, Vec<f64>) = processed.into_iter().unzip();
+        let period_ms = 1000.0 / fps;
+        let latency_ms: Vec<f64> = latency_ms.into_iter().map(to_microseconds).collect();
+        Self {
+            fps,
+            due_frames,
+            dropped_frames: due_frames.saturating_sub(processed.len()),
+            late_frames: latency_ms.iter().filter(|ms| **ms > period_ms).count(),
+            processed,
+            latency_ms,
+        }
+    }
 }
 
 /// Scores of one object by both protocols, from one pass over its masks.
@@ -340,6 +397,8 @@ impl ObjectRow {
         self.timing = None;
         self.memory = None;
         self.telemetry = None;
+        self.realtime = None;
+        self.scores_missing = None;
         self.overlay = None;
         self
     }
@@ -351,7 +410,9 @@ impl ObjectRow {
 
     /// First frame index after the last processed one.
     pub fn end_frame(&self) -> usize {
-        self.prompt_frame.saturating_add(self.frames)
+        let span = self.realtime.as_ref().map(|marks| marks.due_frames);
+        self.prompt_frame
+            .saturating_add(span.unwrap_or(self.frames))
     }
 
     /// Checks what the journal relies on: finite figures in range, figures where the object is ok
@@ -390,6 +451,24 @@ impl ObjectRow {
                 // A mean of ones may come out a rounding error above 1.
                 number(&format!("{name} J"), score.j, 1.0 + 1e-9)?;
                 number(&format!("{name} F"), score.f, 1.0 + 1e-9)?;
+            }
+        }
+        if let Some(marks) = &self.realtime {
+            number("rate", marks.fps, f64::MAX)?;
+            for ms in &marks.latency_ms {
+                number("latency", *ms, f64::MAX)?;
+            }
+            let processed = marks.processed.len();
+            let last = marks.processed.last().copied();
+            if processed != self.frames
+                || processed != marks.latency_ms.len()
+                || processed + marks.dropped_frames != marks.due_frames
+                || last.is_some_and(|last| last >= marks.due_frames)
+            {
+                return Err(inconsistent(format!(
+                    "{} frames were processed and {} dropped, but {} were due",
+                    processed, marks.dropped_frames, marks.due_frames
+                )));
             }
         }
         if let Some(telemetry) = &self.telemetry {

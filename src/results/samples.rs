@@ -79,6 +79,9 @@ pub fn row(video: &str, object: &str, model: &str) -> ObjectRow {
             device: None,
         }),
         telemetry: None,
+        realtime: None,
+        scores_missing: None,
+        warning: None,
     }
 }
 

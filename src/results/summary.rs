@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::frames::{Frame, Frames, Phase, counted};
 use super::memory::memory_summary;
+use super::realtime::{RealtimeSummary, realtime_summary};
 use super::telemetry::{TelemetrySummary, telemetry_summary};
-use super::{ObjectKey, ObjectRow, Stage, Status};
+use super::{FoundRate, ModelRate, ObjectKey, ObjectRow, Stage, Status};
 use crate::stats::{Flatness, LatencySummary, Samples, Slope, Stability, stability};
 
 /// Everything in `summary.json`. Rows are sorted by (video, object, model), models by tag; a key
@@ -58,6 +59,9 @@ pub struct ModelSummary {
     pub official_percent: Option<ScoreSummary>,
     /// The Python benchmark's formulas, mean over scored objects, as fractions of 1.
     pub upstream: Option<ScoreSummary>,
+    /// Why objects that are ok have no scores, each reason once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scores_missing: Vec<String>,
     /// Frames per second.
     pub speed: SpeedSummary,
     /// Durations pooled over all frames of all rows.
@@ -68,6 +72,12 @@ pub struct ModelSummary {
     pub memory: MemorySummary,
     /// Power, clocks, temperatures; `None` where telemetry was off.
     pub telemetry: Option<TelemetrySummary>,
+    /// How it kept up with frames that came at a rate; `None` where they did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub realtime: Option<RealtimeSummary>,
+    /// The highest rate that it keeps up with; `None` where it was not searched for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_rate: Option<FoundRate>,
 }
 
 /// Mean scores.
@@ -185,9 +195,28 @@ pub struct ObjectSummary {
     pub latency_ms: BTreeMap<String, LatencySummary>,
     /// Verdict on the group's wall clock.
     pub stability: Option<Stability>,
+    /// Why there are no scores although the object is ok.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores_missing: Option<String>,
+    /// What else is to be known, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    /// How the object kept up; `None` where frames did not come at a rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub realtime: Option<RealtimeSummary>,
     /// The row without its raw samples, for the printers.
     #[serde(skip)]
     pub row: ObjectRow,
+}
+
+impl Summary {
+    /// Adds to each model what a search for its highest rate found; the last one counts.
+    pub fn take_rates(&mut self, rates: &[ModelRate]) {
+        for model in &mut self.models {
+            let own = rates.iter().rev().find(|rate| rate.model == model.model);
+            model.found_rate = own.map(|rate| rate.found.clone());
+        }
+    }
 }
 
 impl StabilityCounts {
@@ -304,6 +333,9 @@ fn object_summary(row: &ObjectRow, group: Option<&Group<'_>>) -> ObjectSummary {
         fps_end_to_end: None,
         latency_ms: BTreeMap::new(),
         stability: None,
+        scores_missing: row.scores_missing.clone(),
+        warning: row.warning.clone(),
+        realtime: realtime_summary([[row].as_slice()].into_iter()),
         row: without_samples(row),
     };
     let (Some(group), true) = (group, row.is_ok()) else {
@@ -328,6 +360,10 @@ fn without_samples(row: &ObjectRow) -> ObjectRow {
     let mut row = row.clone();
     if let Some(timing) = &mut row.timing {
         timing.stages.clear();
+    }
+    if let Some(marks) = &mut row.realtime {
+        marks.processed.clear();
+        marks.latency_ms.clear();
     }
     row
 }
@@ -366,11 +402,17 @@ fn model_summary(tag: &str, rows: &[&ObjectRow], groups: &[&Group<'_>]) -> Model
             ..mean
         }),
         upstream: scored(|scores| scores.upstream),
+        scores_missing: distinct(rows, |row| row.scores_missing.clone())
+            .into_iter()
+            .flatten()
+            .collect(),
         speed: speed(groups),
         latency_ms: latencies(groups),
         stability,
         memory: memory_summary(rows),
         telemetry: telemetry_summary(rows),
+        realtime: realtime_summary(groups.iter().map(|group| group.rows.as_slice())),
+        found_rate: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use super::{ModelSummary, Stage, Summary, TelemetrySummary};
+use super::{ModelSummary, RealtimeSummary, Stage, Summary, TelemetrySummary};
 use crate::stats::{self, Flatness, Slope};
 
 /// How a table is drawn.
@@ -158,10 +158,36 @@ const TELEMETRY_ROWS: [Row; 5] = [
     ),
 ];
 
+/// Rows of frames that came at a rate.
+const LIVE_ROWS: [Row; 6] = [
+    ("frames came at", |m| live(m, rates), Kind::Plain),
+    (
+        "deadline misses",
+        |m| live(m, |l| share(l.late_frames, l.due_frames)),
+        Kind::Plain,
+    ),
+    (
+        "dropped frames",
+        |m| live(m, |l| share(l.dropped_frames, l.due_frames)),
+        Kind::Plain,
+    ),
+    (
+        "result after due, p50",
+        |m| from_due(m, |l| l.p50_ms),
+        Kind::Plain,
+    ),
+    (
+        "result after due, p99",
+        |m| from_due(m, |l| l.p99_ms),
+        Kind::Plain,
+    ),
+    ("highest sustained rate", found_rate, Kind::Plain),
+];
+
 /// The rows to draw for these models.
 fn rows_for(summary: &Summary) -> Vec<&'static Row> {
     let shown = |row: &&'static Row| summary.models.iter().any(|model| row.1(model) != NONE);
-    let extra = TELEMETRY_ROWS.iter().filter(shown);
+    let extra = LIVE_ROWS.iter().chain(&TELEMETRY_ROWS).filter(shown);
     ROWS.iter().chain(extra).collect()
 }
 
@@ -171,6 +197,34 @@ fn telemetry(model: &ModelSummary, text: impl Fn(&TelemetrySummary) -> Option<St
         .as_ref()
         .and_then(text)
         .unwrap_or_else(|| NONE.to_owned())
+}
+
+fn live(model: &ModelSummary, text: impl Fn(&RealtimeSummary) -> String) -> String {
+    model.realtime.as_ref().map_or(NONE.to_owned(), text)
+}
+
+fn found_rate(model: &ModelSummary) -> String {
+    match &model.found_rate {
+        None => NONE.to_owned(),
+        Some(found) => found.sustained_fps.map_or("none found".to_owned(), |fps| {
+            format!("{} fps", stats::rate(fps))
+        }),
+    }
+}
+
+fn rates(live: &RealtimeSummary) -> String {
+    let each: Vec<String> = live.fps.iter().map(|fps| stats::rate(*fps)).collect();
+    format!("{} fps", each.join(", "))
+}
+
+fn share(frames: usize, of: usize) -> String {
+    let percent = 100.0 * frames as f64 / of.max(1) as f64;
+    format!("{frames} of {of} ({percent:.1} %)")
+}
+
+fn from_due(model: &ModelSummary, value: fn(&stats::LatencySummary) -> f64) -> String {
+    let latency = model.realtime.as_ref().and_then(|l| l.latency_ms.as_ref());
+    latency.map_or(NONE.to_owned(), |l| stats::milliseconds(value(l)))
 }
 
 fn watts(value: Option<f64>) -> Option<String> {
@@ -184,7 +238,7 @@ const ROWS: [Row; 22] = [
     ("J&F (official, %)", |m| official(m, |s| s.jf), Kind::Plain),
     (
         "J&F (upstream formula)",
-        |m| number(m.upstream.map(|s| s.jf), 4),
+        |m| scored(m, m.upstream.map(|s| s.jf), 4),
         Kind::Plain,
     ),
     (
@@ -251,6 +305,18 @@ fn notes(summary: &Summary) -> Vec<String> {
             summary.counts.failed, summary.counts.rows
         ));
     }
+    let mut warnings: Vec<&String> = Vec::new();
+    for warning in summary.objects.iter().filter_map(|o| o.warning.as_ref()) {
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+    notes.extend(warnings.iter().map(|warning| format!("NOTE: {warning}.")));
+    for model in &summary.models {
+        if let Some(found) = &model.found_rate {
+            notes.push(format!("RATE of {}: {}.", model.model, found.describe()));
+        }
+    }
     for model in &summary.models {
         if let Some(rows @ 1..) = model.memory.arena_rows_not_returned {
             notes.push(format!(
@@ -269,7 +335,15 @@ fn number(value: Option<f64>, decimals: usize) -> String {
 }
 
 fn official(model: &ModelSummary, value: fn(super::ScoreSummary) -> f64) -> String {
-    number(model.official_percent.map(value), 2)
+    scored(model, model.official_percent.map(value), 2)
+}
+
+/// A score, or why there is none.
+fn scored(model: &ModelSummary, value: Option<f64>, decimals: usize) -> String {
+    match (value, model.scores_missing.as_slice()) {
+        (None, [reason]) => reason.clone(),
+        (value, _) => number(value, decimals),
+    }
 }
 
 fn latency(model: &ModelSummary, value: fn(&stats::LatencySummary) -> f64) -> String {

@@ -50,7 +50,7 @@ pub(super) fn timed_region() -> Vec<TimedRegion> {
         },
         TimedRegion {
             name: "fps_end_to_end",
-            inside: "frames over wall clock, from asking for a frame to handing its masks over, waiting for the decoder included; mask files and scoring excluded",
+            inside: "frames over wall clock, from asking for a frame to handing its masks over, waiting for the decoder included, waiting for a frame to be due (--realtime) excluded; mask files and scoring excluded",
             counts_in: Vec::new(),
         },
         TimedRegion {
@@ -64,7 +64,9 @@ pub(super) fn timed_region() -> Vec<TimedRegion> {
 
 fn inside(stage: Stage) -> &'static str {
     match stage {
-        Stage::Decode => "image file to pixels, on the decoder's own threads",
+        Stage::Decode => {
+            "image file to pixels, on the decoder's own threads; of a video file waiting for ffmpeg's next frame"
+        }
         Stage::Preprocess => "resize and normalisation to the model's input tensor",
         Stage::Encode => "image encoder, once per frame for all objects",
         Stage::Prompt => "prompt or mask decoder and first memory, on the prompt frame",

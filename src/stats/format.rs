@@ -23,6 +23,12 @@ pub fn milliseconds(ms: f64) -> String {
     }
 }
 
+/// A rate with two decimals at most: `24`, `29.97`, `0.5`.
+pub fn rate(per_second: f64) -> String {
+    let text = format!("{per_second:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Bytes in binary units: `512 B`, `1.5 KiB`, `373.2 MiB`, `5.03 GiB`.
 pub fn bytes(count: u64) -> String {
     scaled(count as f64)

@@ -13,7 +13,7 @@ mod stability;
 mod tail;
 
 pub use bootstrap::{Bootstrap, Estimate, Interval};
-pub use format::{bytes, mebibytes, milliseconds, signed_bytes};
+pub use format::{bytes, mebibytes, milliseconds, rate, signed_bytes};
 pub use latency::{LatencySummary, Samples, nearest_rank};
 pub use outliers::{OUTLIER_THRESHOLD, modified_z_scores, outlier_count};
 pub use slope::{Flatness, Slope, fit_line, fit_line_within, student_t_975};

@@ -192,6 +192,8 @@ pub struct VideoTracker<'r> {
     filled: Duration,
     /// Whether memories and pointers are kept; off only to show what they are good for.
     remembers: bool,
+    /// Place of the last frame in the order of those that were tracked.
+    last_order: Option<usize>,
 }
 
 impl<'r> VideoTracker<'r> {
@@ -279,6 +281,7 @@ impl<'r> VideoTracker<'r> {
             coming: Vec::with_capacity(batches_kept * per_batch),
             filled: Duration::ZERO,
             remembers: true,
+            last_order: None,
         })
     }
 
@@ -401,6 +404,9 @@ impl<'r> VideoTracker<'r> {
 
     /// Advances every object by one frame, after [`Self::encode`] of the same frame. Objects that
     /// are prompted at `index` or were before give their mask to `sink`, with the object's index.
+    ///
+    /// Indices grow; where a live stream dropped frames between, memories age by the frames that
+    /// were tracked, so that gaps do not empty the bank.
     /// Returns the times of the whole frame, encoding included.
     ///
     /// # Errors
@@ -411,6 +417,8 @@ impl<'r> VideoTracker<'r> {
         index: usize,
         sink: &mut dyn FnMut(usize, ObjectMask<'_>),
     ) -> Result<StepTimes, TrackError> {
+        let order = self.last_order.map_or(index, |last| last + 1);
+        self.last_order = Some(order);
         let mut outputs = Outputs {
             mask: frame.alloc(&self.layout.outputs[0])?,
             iou: frame.alloc(&self.layout.outputs[1])?,
@@ -429,12 +437,12 @@ impl<'r> VideoTracker<'r> {
             let going = self.going(position, index);
             if going.iter().any(|&g| g) {
                 let from = self.backend.stamp()?;
-                self.track(position, index, &mut outputs)?;
+                self.track(position, order, &mut outputs)?;
                 let slots: Vec<_> = self.batches[position]
                     .banks
                     .iter_mut()
                     .zip(&going)
-                    .map(|(bank, &goes)| goes.then(|| bank.advance(index)))
+                    .map(|(bank, &goes)| goes.then(|| bank.advance(order)))
                     .collect();
                 self.commit(position, &slots, &outputs)?;
                 self.clock(Clocked::Track, from)?;
@@ -453,7 +461,7 @@ impl<'r> VideoTracker<'r> {
                         .banks
                         .iter_mut()
                         .zip(&starting)
-                        .map(|(bank, &starts)| starts.then(|| bank.condition(index)))
+                        .map(|(bank, &starts)| starts.then(|| bank.condition(order)))
                         .collect();
                     self.commit(position, &slots, &outputs)?;
                     self.clock(Clocked::Prompt, from)?;
@@ -488,7 +496,7 @@ impl<'r> VideoTracker<'r> {
     fn track(
         &mut self,
         position: usize,
-        index: usize,
+        order: usize,
         outputs: &mut Outputs<'_>,
     ) -> Result<(), TrackError> {
         let dims = self.manifest.dims;
@@ -499,7 +507,7 @@ impl<'r> VideoTracker<'r> {
             let empty = MemoryBank::new(m, p);
             let bank = batch.banks.get(row).unwrap_or(&empty);
             bank.attend(
-                index,
+                order,
                 self.num_frames,
                 Attention {
                     mem_tpos: &mut staging.mem_tpos[row * m..(row + 1) * m],

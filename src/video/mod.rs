@@ -6,9 +6,13 @@
 
 mod error;
 mod ffmpeg;
+mod probe;
+mod reader;
 mod writer;
 
 pub use error::VideoError;
 pub use ffmpeg::Ffmpeg;
+pub use probe::{FrameCount, FrameRate, VideoFile};
+pub use reader::{Finish, FrameReader};
 pub use writer::VideoWriter;
 pub(crate) use writer::temporary;

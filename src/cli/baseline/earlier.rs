@@ -71,8 +71,26 @@ impl Earlier {
             ))
             .into());
         }
+        for (option, why) in [
+            (
+                "video",
+                "is of video files, whose frames PyTorch is not given",
+            ),
+            (
+                "realtime",
+                "fed frames at a rate and may have dropped some, which PyTorch does not",
+            ),
+        ] {
+            if options.contains_key(option) {
+                return Err(UsageError(format!(
+                    "the run in {} {why} (--{option}); a baseline needs a run without it",
+                    run.display()
+                ))
+                .into());
+            }
+        }
         let mut split = DataArgs {
-            split_dir: text("split-dir").unwrap_or_default().into(),
+            split_dir: text("split-dir").map(PathBuf::from),
             split_name: text("split-name"),
             videos: texts("videos"),
             limit_videos: size("limit-videos"),

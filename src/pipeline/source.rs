@@ -1,0 +1,148 @@
+//! Where a clip's frames come from: a folder of images, or a video file.
+
+use crate::dataset::Video;
+use crate::image::{self, ImageError};
+use crate::video::{Ffmpeg, FrameReader};
+use std::sync::{Mutex, PoisonError};
+
+/// Why there is no frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NoFrame {
+    /// The stream is over before it.
+    Over,
+    /// It cannot be decoded; a reason in words.
+    Damaged(String),
+}
+
+/// Hands out the frames of a clip to the ring's decoder threads.
+pub(super) enum FrameSource<'v> {
+    /// Image files, which are read in any order and by many threads.
+    Images(&'v Video),
+    /// A video file, whose frames come in order only.
+    Stream {
+        /// The video.
+        video: &'v Video,
+        /// Index of the first frame that comes.
+        first: usize,
+        /// Its decoder, and the index of the frame that comes next.
+        reader: Mutex<(FrameReader, usize)>,
+    },
+}
+
+impl<'v> FrameSource<'v> {
+    /// The frames of `video` from `first` on.
+    ///
+    /// # Errors
+    /// A reason in words: ffmpeg cannot be started.
+    pub fn open(video: &'v Video, first: usize) -> Result<Self, String> {
+        let Some(file) = &video.file else {
+            return Ok(Self::Images(video));
+        };
+        let reader = Ffmpeg::find()
+            .and_then(|ffmpeg| FrameReader::open(&ffmpeg, file, first))
+            .map_err(|error| error.to_string())?;
+        let reader = Mutex::new((reader, first));
+        Ok(Self::Stream {
+            video,
+            first,
+            reader,
+        })
+    }
+
+    /// How many threads may decode, of those that are wanted.
+    pub fn threads(&self, wanted: usize) -> usize {
+        match self {
+            Self::Images(_) => wanted,
+            Self::Stream { .. } => 1,
+        }
+    }
+
+    /// Decodes frame `index` into `slot`, which may be larger than the frame.
+    pub fn read(&self, index: usize, slot: &mut [u8]) -> Result<(), NoFrame> {
+        let (Self::Images(video) | Self::Stream { video, .. }) = self;
+        let pixels = slot.get_mut(..video.size().rgb_bytes()).ok_or_else(|| {
+            NoFrame::Damaged("the frame is larger than its slot in the ring".to_owned())
+        })?;
+        match self {
+            Self::Images(video) => read_image(video, index, pixels),
+            Self::Stream { reader, .. } => {
+                let mut held = reader.lock().unwrap_or_else(PoisonError::into_inner);
+                let (reader, next) = &mut *held;
+                if *next != index {
+                    return Err(NoFrame::Damaged(format!(
+                        "frame {index} was asked for, but frame {next} comes next"
+                    )));
+                }
+                match reader.read_into(pixels) {
+                    Ok(true) => {
+                        *next += 1;
+                        Ok(())
+                    }
+                    Ok(false) => Err(NoFrame::Over),
+                    Err(error) => Err(NoFrame::Damaged(error.to_string())),
+                }
+            }
+        }
+    }
+
+    /// Closes the source. Where a stream was read to what should be its end, tells what is wrong
+    /// with it: it ended early, goes on, or is damaged. `wanted` is the first frame index that
+    /// nobody asked for.
+    pub fn close(self, wanted: usize) -> Option<String> {
+        let Self::Stream {
+            video,
+            first,
+            reader,
+        } = self
+        else {
+            return None;
+        };
+        let (reader, read) = reader.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let expected = video.frame_count();
+        if read >= wanted && wanted < expected {
+            return None;
+        }
+        let name = video.file.as_ref().map(|file| file.path.display());
+        let name = name.map(|name| name.to_string()).unwrap_or_default();
+        let end = reader.finish();
+        let said = |damage: &Option<String>| {
+            let words = damage.as_deref();
+            words.map_or(String::new(), |words| format!(" (ffmpeg: {words})"))
+        };
+        if read == first && first < expected {
+            return Some(format!(
+                "{name} gives no frame from frame {first} on, of the {expected} that it should \
+                 have{}",
+                said(&end.damage)
+            ));
+        }
+        if read < expected {
+            return Some(format!(
+                "{name} ends after {read} of {expected} frames{}; the frames before were tracked",
+                said(&end.damage)
+            ));
+        }
+        if end.more {
+            return Some(format!(
+                "{name} holds more than the {expected} frames that its header tells of; the rest \
+                 was not tracked"
+            ));
+        }
+        let words = end.damage?;
+        Some(format!(
+            "{name} is damaged, frames may be wrong (ffmpeg: {words})"
+        ))
+    }
+}
+
+fn read_image(video: &Video, index: usize, pixels: &mut [u8]) -> Result<(), NoFrame> {
+    let Some(path) = video.frames.get(index) else {
+        return Err(NoFrame::Over);
+    };
+    // A decoder that panics on a damaged file must not take the run with it.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        image::decode_into(path, video.width, video.height, pixels)
+    }))
+    .unwrap_or_else(|_| Err(ImageError::damaged(path, "the decoder gave up on it")))
+    .map_err(|error| NoFrame::Damaged(error.to_string()))
+}
