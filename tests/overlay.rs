@@ -183,7 +183,7 @@ fn check_object(ffmpeg: &Ffmpeg, split: &Path, video: &Video, row: &Value, seen:
         position,
         size: (video.width, video.height),
         frames: video.frames.len(),
-        kind,
+        annotated: true,
         prompt: start.prompt.clone(),
         prompt_frame: start.frame,
     })

@@ -58,6 +58,19 @@ fn ffmpeg(args: &[&str]) {
     assert!(output.status.success(), "ffmpeg {args:?}: {output:?}");
 }
 
+/// Width, height and frames of an overlay, `W,H,N`.
+fn overlay(out: &Path, name: &str) -> String {
+    let path = out.join("overlays").join(name);
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-count_frames", "-of", "csv=p=0"])
+        .args(["-show_entries", "stream=width,height,nb_read_frames"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}: {output:?}", path.display());
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 /// Makes a clip of the split's frames, next to nothing lost.
 fn clip(split: &Path, name: &str, more: &[&str]) -> PathBuf {
     let frames = only(&split.join("JPEGImages_24fps")).join("%05d.jpg");
@@ -242,9 +255,21 @@ fn turned_odd_cut_and_late_clips() {
     let ran = run(
         &turned,
         &out,
-        &["--prompt-point", "40,90", "--prompt-frame", "6"],
+        &[
+            "--prompt-point",
+            "40,90",
+            "--prompt-frame",
+            "6",
+            "--save-overlays",
+        ],
     );
     assert_eq!(ran.code, 0, "{ran:?}");
+    let drawn = overlay(&out, "turned__obj1__edgetam_small_given.mp4");
+    assert_eq!(
+        drawn,
+        format!("{HEIGHT},{WIDTH},2"),
+        "upright, from the prompt on"
+    );
     let row = &rows(&out)[0];
     assert_eq!(
         row["input_size"],
@@ -273,9 +298,11 @@ fn turned_odd_cut_and_late_clips() {
     let cut = split.path().join("cut.mp4");
     fs::write(&cut, &whole[..whole.len() * 6 / 10]).unwrap();
     let out = split.path().join("cut");
-    let ran = run(&cut, &out, &["--prompt-point", "40,30"]);
+    let ran = run(&cut, &out, &["--prompt-point", "40,30", "--save-overlays"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let frames = rows(&out)[0]["frames"].as_u64().unwrap();
+    let drawn = overlay(&out, "cut__obj1__edgetam_small_given.mp4");
+    assert_eq!(drawn, format!("{WIDTH},{HEIGHT},{frames}"));
     assert!((1..FRAMES as u64).contains(&frames), "{frames}");
     let words = format!("ends after {frames} of {FRAMES} frames");
     assert!(
