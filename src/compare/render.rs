@@ -372,7 +372,7 @@ pub(crate) fn headline(against: &Against, model: &ModelComparison) -> Option<Str
         None => "one video, so no interval".to_owned(),
     };
     let mark = if figure.unlike {
-        " Not comparable: see above."
+        " Not comparable: see what is not alike."
     } else {
         ""
     };

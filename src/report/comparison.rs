@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::ReportError;
+use super::date;
 use super::html::{
-    Cell, Key, counted, escape, figure, legend, notes, nothing, paragraph, section, table,
+    Cell, Key, counted, escape, figure, legend, list, missing, notes, nothing, paragraph, section,
+    table,
 };
 use super::page::page;
 use super::plot::{Axis, Chart, Colour, Mark};
@@ -66,43 +68,40 @@ pub fn render_comparison(comparison: &Comparison) -> Result<String, ReportError>
     Ok(page(&title, &header, &contents, &body))
 }
 
-/// The table of the runs.
+/// What is known of each run.
 fn runs(sources: &[Source]) -> String {
-    let none = "not recorded";
-    let rows: Vec<Vec<Cell>> = sources
-        .iter()
-        .map(|source| {
-            let facts = &source.facts;
-            let known = |value: &Option<String>| match value {
-                Some(text) => Cell::text(text),
-                None => Cell::missing(none).classed(""),
-            };
-            let backends: Vec<&str> = facts.backends.iter().map(String::as_str).collect();
-            vec![
-                Cell::text(&source.label).with("run", &source.label),
-                Cell::text(&source.path).classed("long"),
-                Cell::text(source.kind.text()),
-                known(&facts.program),
-                known(&(!backends.is_empty()).then(|| backends.join(", "))),
-                known(&facts.device),
-                known(&facts.power),
-                known(&facts.started),
-                Cell::number(&source.rows.len().to_string()),
-            ]
-        })
-        .collect();
-    let head = [
-        "run",
-        "where",
-        "what",
-        "program",
-        "backend",
-        "device",
-        "power",
-        "begun",
-        "objects × models",
-    ]
-    .map(Cell::text);
+    let card = |source: &Source| {
+        let facts = &source.facts;
+        let backends: Vec<&str> = facts.backends.iter().map(String::as_str).collect();
+        let known = [
+            ("what", Some(source.kind.text().to_owned())),
+            ("program", facts.program.clone()),
+            (
+                "backend",
+                (!backends.is_empty()).then(|| backends.join(", ")),
+            ),
+            ("device", facts.device.clone()),
+            ("power mode", facts.power.clone()),
+            ("begun", facts.started.as_deref().map(date)),
+            ("objects times models", Some(source.rows.len().to_string())),
+        ];
+        let items: String = known
+            .iter()
+            .map(|(name, value)| {
+                let value = value
+                    .as_deref()
+                    .map_or_else(|| missing("not recorded"), escape);
+                format!("<div><dt>{name}</dt><dd>{value}</dd></div>")
+            })
+            .collect();
+        format!(
+            "<div class=\"model\" data-run=\"{}\"><h3>{}: {}</h3><dl class=\"pairs\">{items}</dl></div>",
+            escape(&source.label),
+            escape(&source.label),
+            escape(&source.path)
+        )
+    };
+    let cards: String = sources.iter().map(card).collect();
     let told: Vec<String> = sources
         .iter()
         .flat_map(|source| {
@@ -112,7 +111,7 @@ fn runs(sources: &[Source]) -> String {
                 .map(move |note| format!("{}: {note}", source.label))
         })
         .collect();
-    let body = format!("{}{}", table("sources", &head, &rows), notes(&told));
+    let body = format!("<div class=\"models\">{cards}</div>\n{}", notes(&told));
     section("runs", "Runs", "", &body)
 }
 
@@ -218,11 +217,7 @@ fn of_pair(
         body.push_str(&notes(&unlike));
     }
     if !known.is_empty() {
-        let items: String = known
-            .iter()
-            .map(|text| format!("<li>{}</li>", escape(text)))
-            .collect();
-        body.push_str(&format!("<h3>Worth knowing</h3><ul>{items}</ul>"));
+        body.push_str(&format!("<h3>Worth knowing</h3>{}", list(&known)));
     }
     for (number, model) in against.models.iter().enumerate() {
         body.push_str(&of_model(
@@ -261,7 +256,7 @@ fn of_model(
         escape(&name),
         escape(&covered(against, &model.coverage))
     );
-    body.push_str(&notes(&failures(against, &model.coverage)));
+    body.push_str(&list(&failures(against, &model.coverage)));
     if model.figures.is_empty() {
         body.push_str(&nothing(
             "No figures: they are withheld, for the runs are not alike.",
@@ -300,7 +295,7 @@ fn colour(figure: &Figure) -> Colour {
         _ if figure.unlike => Colour::Muted,
         Some(true) => Colour::Good,
         Some(false) => Colour::Bad,
-        None => Colour::Muted,
+        None => Colour::Ink,
     }
 }
 
@@ -325,8 +320,7 @@ fn forest(name: String, figures: &[&Figure], x: Axis, even: f64) -> Chart {
         dashed: false,
     }];
     for (row, figure) in figures.iter().enumerate() {
-        // Below the name on narrow pages, beside it on wide ones.
-        let y = -(row as f64) - 0.12;
+        let y = -(row as f64);
         if let Some(interval) = figure.interval {
             marks.push(Mark::Line {
                 points: vec![(interval.low, y), (interval.high, y)],
@@ -358,12 +352,24 @@ fn keys(figures: &[&Figure], against: &Against) -> String {
         (Colour::Good, format!("{b} is better"), Key::Dot, true),
         (Colour::Bad, format!("{b} is worse"), Key::Dot, true),
         (
-            Colour::Muted,
+            Colour::Ink,
             "no difference can be told".to_owned(),
             Key::Dot,
             true,
         ),
-        (Colour::Muted, "no interval".to_owned(), Key::Ring, false),
+        (Colour::Ink, "no interval".to_owned(), Key::Ring, false),
+        (
+            Colour::Muted,
+            "not comparable (*)".to_owned(),
+            Key::Dot,
+            true,
+        ),
+        (
+            Colour::Muted,
+            "not comparable (*), no interval".to_owned(),
+            Key::Ring,
+            false,
+        ),
     ];
     let shown = all.iter().filter(|(of, _, _, with)| {
         figures

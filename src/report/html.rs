@@ -223,6 +223,18 @@ pub(super) fn notes(notes: &[String]) -> String {
     }
 }
 
+/// Sentences one below the other.
+pub(super) fn list(items: &[String]) -> String {
+    let items: String = items
+        .iter()
+        .map(|item| format!("<li>{}</li>", escape(item)))
+        .collect();
+    match items.as_str() {
+        "" => String::new(),
+        items => format!("<ul>{items}</ul>\n"),
+    }
+}
+
 /// `1 video`, `2 videos`.
 pub(super) fn counted(count: usize, word: &str) -> String {
     match count {
@@ -256,9 +268,10 @@ mod tests {
             + &notes(&[hostile.to_owned()])
             + &missing(hostile)
             + &nothing(hostile)
-            + &paragraph(hostile);
+            + &paragraph(hostile)
+            + &list(&[hostile.to_owned()]);
         assert!(!page.contains("<img") && !page.contains("\"a("), "{page}");
-        assert_eq!(page.matches("&lt;img").count(), 14, "{page}");
+        assert_eq!(page.matches("&lt;img").count(), 16, "{page}");
     }
 
     #[test]

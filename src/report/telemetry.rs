@@ -100,7 +100,10 @@ fn read(session: u32, path: &Path) -> Result<TelemetrySeries, String> {
         .read_record(&mut record)
         .map_err(|error| damaged(error.to_string()))?
     {
-        let number = |at: usize| record.get(at).and_then(|cell| cell.parse::<f64>().ok());
+        let number = |at: usize| {
+            let value = record.get(at)?.parse::<f64>().ok()?;
+            value.is_finite().then_some(value)
+        };
         let Some(at_s) = number(time).filter(|_| record.len() == header.len()) else {
             continue;
         };

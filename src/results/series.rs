@@ -82,7 +82,9 @@ pub fn stage_samples(rows: &[ObjectRow], model: &str) -> BTreeMap<String, Sample
     let of_model: Vec<&ObjectRow> = rows.iter().filter(|row| row.key.model == model).collect();
     let groups = groups(&of_model);
     let groups: Vec<&Group<'_>> = groups.values().collect();
-    pooled_samples(&groups, |phase| phase != Phase::WarmUp)
+    let mut samples = pooled_samples(&groups, |phase| phase != Phase::WarmUp);
+    samples.retain(|_, samples| !samples.is_empty());
+    samples
 }
 
 #[cfg(test)]

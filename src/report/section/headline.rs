@@ -302,8 +302,8 @@ fn tiles(record: &RunRecord) -> String {
             let tiles = [
                 tile("J&F, higher is better", official(model, |s| s.jf)),
                 tile(
-                    "frames per second, end to end, higher is better",
-                    Figure::of(model.speed.fps_end_to_end, |v| format!("{v:.2}"), UNMEASURED),
+                    "frames per second (FPS), end to end, higher is better",
+                    fps(model.speed.fps_end_to_end),
                 ),
                 tile("p99 frame time, lower is better", wall(model, |l| l.p99_ms)),
                 tile(memory, bytes(model.memory.arena_peak_bytes, NO_ARENA)),

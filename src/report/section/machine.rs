@@ -9,7 +9,7 @@ use super::headline::no_power;
 use crate::telemetry::ThrottleEvent;
 
 /// Points of a line that are drawn.
-const MOST_POINTS: usize = 700;
+const MOST_POINTS: usize = 450;
 /// Throttling that is listed.
 const LISTED: usize = 12;
 /// Between two sessions, as part of the whole time.

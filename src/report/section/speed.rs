@@ -262,6 +262,9 @@ fn distribution(names: Vec<String>, rows: &[Vec<(&Samples, Colour)>]) -> Chart {
     }
 }
 
+/// A column of the table of stages: its heading and its figure.
+type Column = (&'static str, fn(&LatencySummary) -> f64);
+
 fn numbers(record: &RunRecord, present: &[(&str, &str)]) -> String {
     let inside = |name: &str| -> String {
         let regions = record.manifest["timed_region"].as_array();
@@ -272,7 +275,7 @@ fn numbers(record: &RunRecord, present: &[(&str, &str)]) -> String {
             None => String::new(),
         }
     };
-    let columns: [(&str, fn(&LatencySummary) -> f64); 5] = [
+    let columns: [Column; 5] = [
         ("median", |l| l.p50_ms),
         ("p90", |l| l.p90_ms),
         ("p95", |l| l.p95_ms),
