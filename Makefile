@@ -80,7 +80,7 @@ ONCE := pytorch_gives_the_same_masks lower_precisions_score_as_fp32_does other_w
 	rtx_builds_exported_bundles
 
 rust-test: setup test-exports
-	tools/setup --tensorrt-test-libs --nvrtc --video
+	tools/setup --tensorrt-test-libs --nvrtc --video --browser
 	$(CARGO) test --workspace
 	$(CARGO) test --workspace --no-default-features -- $(ONCE:%=--skip %)
 

@@ -30,6 +30,7 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             masklet::synth::SynthError,
             masklet::parity::ParityError,
             masklet::compare::CompareError,
+            masklet::report::ReportError,
             masklet::fleet::ShardError,
             masklet::results::MergeError,
             masklet::video::VideoError,

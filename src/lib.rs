@@ -8,6 +8,7 @@
 //! | `cli` | arguments, printing, exit codes (part of the binary's surface, not of the measuring) |
 //! | `compare` | runs beside each other: ratios, intervals, what is not alike |
 //! | `baseline` | the PyTorch baseline: its job, its process, what it left behind |
+//! | `report` | `report.html`: a run, or several beside each other, as one page |
 //! | `results` | the run folder: `run.json`, journal, summaries |
 //! | `parity` | whether a backend computes what a reference computes |
 //! | `fleet` | shares of a run for many machines |
@@ -38,6 +39,7 @@ pub mod parity;
 pub mod pipeline;
 pub mod progress;
 pub mod prompts;
+pub mod report;
 pub mod results;
 pub mod stats;
 pub mod synth;

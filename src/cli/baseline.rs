@@ -410,6 +410,9 @@ fn run_mode(
         false => RunState::Interrupted,
     };
     let summary = opened.folder.finish(state)?;
+    if let Err(why) = super::report::after_run(&folder) {
+        eprintln!("warning: {why}");
+    }
     if !missing.is_empty() {
         eprintln!(
             "warning: {} of its objects were not reached; the {} finished ones are in {}, \

@@ -2,12 +2,14 @@
 
 use super::options::UsageError;
 use super::print;
+use super::report::write;
 use clap::Args;
 use masklet::compare::{
     CompareError, CompareOptions, Comparison, Threshold, compare, label, read_source,
     render_markdown, render_text,
 };
-use masklet::results::{StorageError, TableStyle};
+use masklet::report::render_comparison;
+use masklet::results::TableStyle;
 use masklet::stats::Bootstrap;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +50,9 @@ pub struct CompareArgs {
     /// Write the comparison as JSON to this file (- for standard output instead of the table).
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the comparison as one HTML file with plots (- for standard output instead of the table).
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Resamples behind each interval.
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=10_000_000))]
     resamples: u32,
@@ -59,12 +64,13 @@ pub struct CompareArgs {
 /// Compares; the number is the exit code.
 ///
 /// # Errors
-/// [`CompareError`] for runs that cannot be compared, [`StorageError`] for a report that cannot be
+/// [`CompareError`] for runs that cannot be compared, `StorageError` for a report that cannot be
 /// written.
 pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
-    let to_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
-    if to_stdout(&args.markdown) && to_stdout(&args.json) {
-        let why = "--markdown - and --json - cannot both have standard output";
+    let outputs = [&args.markdown, &args.json, &args.html];
+    let to_stdout = |path: &&&Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+    if outputs.iter().filter(to_stdout).count() > 1 {
+        let why = "only one of --markdown -, --json - and --html - can have standard output";
         return Err(UsageError(why.to_owned()).into());
     }
     let options = CompareOptions {
@@ -109,18 +115,11 @@ fn report(args: &CompareArgs, comparison: &Comparison) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(comparison)?;
         table &= !write(path, &format!("{text}\n"))?;
     }
+    if let Some(path) = &args.html {
+        table &= !write(path, &render_comparison(comparison)?)?;
+    }
     if table {
         print(&render_text(comparison, TableStyle::for_stdout().width))?;
     }
     Ok(())
-}
-
-/// Writes a report; true when that was to standard output.
-fn write(path: &Path, text: &str) -> anyhow::Result<bool> {
-    if path == Path::new("-") {
-        print(text)?;
-        return Ok(true);
-    }
-    std::fs::write(path, text).map_err(|source| StorageError::new("write", path, source))?;
-    Ok(false)
 }

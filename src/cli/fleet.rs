@@ -102,5 +102,9 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<u8> {
     }
     print(&render_table(&merged.summary))?;
     print(&format!("\nRun folder: {}\n", args.out.display()))?;
+    match super::report::after_run(&args.out) {
+        Ok(path) => print(&format!("Report: {}\n", path.display()))?,
+        Err(why) => eprintln!("warning: {why}"),
+    }
     Ok(u8::from(merged.summary.counts.failed > 0))
 }

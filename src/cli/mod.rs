@@ -13,6 +13,7 @@ pub mod overlay;
 pub mod parity;
 pub mod plan;
 pub mod rate;
+pub mod report;
 pub mod run;
 pub mod score;
 pub mod shell;
@@ -51,6 +52,8 @@ pub enum Command {
     Score(score::ScoreArgs),
     /// Put runs beside each other: run folders, baselines, old CSV files.
     Compare(compare::CompareArgs),
+    /// Make a run's report.html again from its folder.
+    Report(report::ReportArgs),
     /// Join the run folders of a sharded run into one.
     Merge(fleet::MergeArgs),
     /// Make a seeded synthetic split in SA-V layout.
@@ -91,6 +94,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<u8> {
         Command::Plan(args) => plan::plan(&args),
         Command::Score(args) => score::score(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Merge(args) => fleet::run(&args),
         Command::Synth(args) => synth::synth(args).map(|()| 0),
         Command::Bundle(args) => bundle::bundle(&args),

@@ -259,6 +259,10 @@ pub fn run(mut args: RunArgs) -> anyhow::Result<u8> {
             let summary = folder.finish(RunState::Finished)?;
             print(&render_table(&summary))?;
             print(&format!("\nRun folder: {}\n", folder.path().display()))?;
+            match super::report::after_run(folder.path()) {
+                Ok(path) => print(&format!("Report: {}\n", path.display()))?,
+                Err(why) => tracing::warn!("{why}"),
+            }
             let code = u8::from(summary.counts.failed > 0);
             if modes.is_empty() {
                 return Ok(code);
@@ -277,6 +281,9 @@ pub fn run(mut args: RunArgs) -> anyhow::Result<u8> {
         }
         Err(_) if interrupted => {
             folder.finish(RunState::Interrupted)?;
+            if let Err(why) = super::report::after_run(folder.path()) {
+                tracing::warn!("{why}");
+            }
             eprintln!(
                 "Interrupted. {} finished objects are in {}; run the same command with --resume to \
                  continue.",

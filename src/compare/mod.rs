@@ -14,7 +14,7 @@ mod folder;
 mod likeness;
 mod metric;
 mod pairs;
-mod render;
+pub(crate) mod render;
 mod source;
 mod threshold;
 

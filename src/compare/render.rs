@@ -140,14 +140,19 @@ fn render(comparison: &Comparison, form: &dyn Form) -> String {
     }
     if comparison.against.iter().any(|against| !against.withheld) {
         out.push('\n');
-        out.push_str(&form.paragraph(&format!(
-            "Rates and durations: geometric means over pairs, ratio of the two. Scores: means, difference in \
-             points. Memory: maxima, ratio of the two. Interval: 95 % percentile bootstrap over videos \
-             ({} resamples, seed {}).",
-            comparison.bootstrap.resamples, comparison.bootstrap.seed
-        )));
+        out.push_str(&form.paragraph(&method(comparison)));
     }
     out
+}
+
+/// How the figures were made, in words.
+pub(crate) fn method(comparison: &Comparison) -> String {
+    format!(
+        "Rates and durations: geometric means over pairs, ratio of the two. Scores: means, difference in \
+             points. Memory: maxima, ratio of the two. Interval: 95 % percentile bootstrap over videos \
+             ({} resamples, seed {}).",
+        comparison.bootstrap.resamples, comparison.bootstrap.seed
+    )
 }
 
 fn describe(source: &Source) -> String {
@@ -175,8 +180,9 @@ fn describe(source: &Source) -> String {
     )
 }
 
-fn differences(out: &mut String, form: &dyn Form, against: &Against) {
-    // The same words about several models stand once.
+/// What is not alike and makes figures not comparable, and what is merely worth knowing. The same
+/// words about several models stand once.
+pub(crate) fn listed_differences(against: &Against) -> (Vec<String>, Vec<String>) {
     let mut unlike: Vec<String> = Vec::new();
     let mut notes: Vec<String> = Vec::new();
     for difference in &against.differences {
@@ -192,6 +198,11 @@ fn differences(out: &mut String, form: &dyn Form, against: &Against) {
             list.push(text);
         }
     }
+    (unlike, notes)
+}
+
+fn differences(out: &mut String, form: &dyn Form, against: &Against) {
+    let (unlike, notes) = listed_differences(against);
     if !unlike.is_empty() {
         out.push_str(&form.heading(&format!("{} and {} are not alike:", against.a, against.b)));
         out.push_str(&form.items(&unlike));
@@ -246,7 +257,8 @@ fn of_model(out: &mut String, form: &dyn Form, against: &Against, model: &ModelC
     }
 }
 
-fn covered(against: &Against, coverage: &Coverage) -> String {
+/// How many rows are behind a model's figures.
+pub(crate) fn covered(against: &Against, coverage: &Coverage) -> String {
     let plural = |n: usize, word: &str| match n {
         1 => format!("1 {word}"),
         n => format!("{n} {word}s"),
@@ -267,7 +279,8 @@ fn covered(against: &Against, coverage: &Coverage) -> String {
     text
 }
 
-fn failures(against: &Against, coverage: &Coverage) -> Vec<String> {
+/// Rows that failed, as far as they are listed.
+pub(crate) fn failures(against: &Against, coverage: &Coverage) -> Vec<String> {
     let mut items = Vec::new();
     for (failed, label) in [
         (&coverage.failed_in_a, &against.a),
@@ -286,7 +299,8 @@ fn failures(against: &Against, coverage: &Coverage) -> Vec<String> {
     items
 }
 
-fn cells(figure: &Figure) -> [String; 5] {
+/// A figure as the cells of a table: its name, both values, the change and its interval.
+pub(crate) fn cells(figure: &Figure) -> [String; 5] {
     let change = match figure.method {
         Method::Difference => format!("{:+.2}", figure.change),
         Method::Ratio | Method::RatioOfMaxima => format!("{}x", ratio(figure.change)),
@@ -335,7 +349,7 @@ fn ratio(value: f64) -> String {
 }
 
 /// The one sentence that people quote.
-fn headline(against: &Against, model: &ModelComparison) -> Option<String> {
+pub(crate) fn headline(against: &Against, model: &ModelComparison) -> Option<String> {
     let (a, b) = (&against.a, &against.b);
     let figure = model
         .figures
@@ -358,7 +372,7 @@ fn headline(against: &Against, model: &ModelComparison) -> Option<String> {
         None => "one video, so no interval".to_owned(),
     };
     let mark = if figure.unlike {
-        " Not comparable: see above."
+        " Not comparable: see what is not alike."
     } else {
         ""
     };
@@ -391,7 +405,8 @@ fn verdicts(out: &mut String, form: &dyn Form, against: &Against) {
     out.push_str(&form.items(&items));
 }
 
-fn verdict(verdict: &Verdict) -> String {
+/// What a threshold says, in a sentence.
+pub(crate) fn verdict(verdict: &Verdict) -> String {
     let word = if verdict.holds { "holds" } else { "FAILS" };
     let sure = match verdict.sure {
         Some(false) => ", but the 95 % interval reaches across the limit",

@@ -8,7 +8,10 @@ use super::StorageError;
 
 /// Writes a file by way of a temporary one beside it and a rename. A reader sees the old text or
 /// the new one; when anything fails the old one stays and the temporary one is removed.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+///
+/// # Errors
+/// [`StorageError`] when the folder takes no more or is not to be written.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let temporary = path.with_file_name(name);

@@ -87,6 +87,15 @@ fn slope_per_frame(rows: &[&ObjectRow]) -> Option<Slope> {
 /// Resident set after the last object of each video over the video's number. A resumed run is
 /// another process: each session has a level of its own, the slope is common.
 fn rss_slope(rows: &[&ObjectRow]) -> Option<Slope> {
+    let sessions = rss_after_videos(rows);
+    let groups: Vec<&[(f64, f64)]> = sessions.iter().map(|(_, p)| p.as_slice()).collect();
+    fit_line_within(&groups)
+}
+
+/// The points behind [`MemorySummary::rss_slope_per_video`], per session: the video's number in the
+/// order of the run, and the resident set after its last object in bytes. The rows are those of one
+/// model, in the order they were finished.
+pub fn rss_after_videos(rows: &[&ObjectRow]) -> Vec<(u32, Vec<(f64, f64)>)> {
     let mut videos: Vec<(u32, &str, Option<u64>)> = Vec::new();
     for row in rows {
         let rss = row.memory.as_ref().and_then(|m| m.rss_after_bytes.get());
@@ -108,6 +117,5 @@ fn rss_slope(rows: &[&ObjectRow]) -> Option<Slope> {
             _ => sessions.push((session, vec![point])),
         }
     }
-    let groups: Vec<&[(f64, f64)]> = sessions.iter().map(|(_, p)| p.as_slice()).collect();
-    fit_line_within(&groups)
+    sessions
 }

@@ -5,6 +5,7 @@
 //! RUN/journal.jsonl   append-only: one line per finished (video, object, model)
 //! RUN/summary.csv     one row per (video, object, model); upstream's columns first
 //! RUN/summary.json    per model: scores, speed, latency, memory, verdicts
+//! RUN/report.html     the same for people who look rather than read (written by `crate::report`)
 //! RUN/telemetry.csv   raw samples of the sensors; telemetry-N.csv of the N-th resumption
 //! RUN/masks/          predicted masks in SA-V layout (written elsewhere)
 //! RUN/overlays/       overlays (written elsewhere)
@@ -26,6 +27,7 @@ mod memory;
 mod merge;
 mod realtime;
 mod row;
+mod series;
 mod summary;
 mod table;
 mod telemetry;
@@ -38,12 +40,14 @@ pub use folder::{OpenMode, Opened, RunFolder};
 pub use found_rate::{FoundRate, MOST_MISSED, ModelRate, RateTrial};
 pub use journal::{JOURNAL_SCHEMA, Recovered, read_journal};
 pub use manifest::{BundleRecord, Options, RunManifest, RunState, WeightsRecord};
+pub use memory::rss_after_videos;
 pub use merge::{MergeError, MergeOptions, Merged, merge};
 pub use realtime::{RealtimeSummary, frames_still_needed};
 pub use row::{
     AllocatorMarks, ArenaMarks, DeviceMarks, MemoryMarks, NO_GROUND_TRUTH, ObjectKey, ObjectRow,
     ObjectScores, RealtimeMarks, RegionMark, RowError, Score, Stage, StageSamples, Status, Timing,
 };
+pub use series::{ClipTimes, FrameTime, clip_times, stage_samples};
 pub use summary::{
     Counts, Latencies, MemorySummary, ModelSummary, ObjectSummary, ScoreSummary, SpeedSummary,
     StabilityCounts, Summary, summarise,
@@ -51,6 +55,9 @@ pub use summary::{
 pub use table::{TableStyle, render_table, render_table_styled};
 pub use telemetry::{Hottest, TelemetrySummary, VideoTelemetry};
 pub use time::{utc_now, utc_text};
+
+pub use atomic::write as write_whole;
+pub(crate) use table::notes as table_notes;
 
 #[cfg(test)]
 pub(crate) mod samples;

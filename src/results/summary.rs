@@ -265,10 +265,10 @@ pub fn summarise(rows: &[ObjectRow]) -> Summary {
 }
 
 /// Rows that advanced together, laid out by frame.
-struct Group<'a> {
-    rows: Vec<&'a ObjectRow>,
+pub(super) struct Group<'a> {
+    pub rows: Vec<&'a ObjectRow>,
     /// All of them together.
-    frames: Frames,
+    pub frames: Frames,
     /// Each row by itself, in the order of `rows`.
     alone: Vec<Frames>,
 }
@@ -284,10 +284,10 @@ impl<'a> Group<'a> {
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct GroupKey<'a> {
-    model: &'a str,
-    video: &'a str,
-    session: u32,
+pub(super) struct GroupKey<'a> {
+    pub model: &'a str,
+    pub video: &'a str,
+    pub session: u32,
     /// Set where an object ran alone.
     object: Option<&'a str>,
 }
@@ -301,7 +301,7 @@ fn group_key(row: &ObjectRow) -> GroupKey<'_> {
     }
 }
 
-fn groups<'a>(sorted: &[&'a ObjectRow]) -> BTreeMap<GroupKey<'a>, Group<'a>> {
+pub(super) fn groups<'a>(sorted: &[&'a ObjectRow]) -> BTreeMap<GroupKey<'a>, Group<'a>> {
     let mut found: BTreeMap<GroupKey<'a>, Vec<&'a ObjectRow>> = BTreeMap::new();
     for &row in sorted.iter().filter(|row| row.is_ok()) {
         found.entry(group_key(row)).or_default().push(row);
@@ -320,7 +320,7 @@ fn upstream_ms(frame: &Frame) -> Option<f64> {
     frame.sum(Stage::is_upstream)
 }
 
-fn wall_ms(frame: &Frame) -> Option<f64> {
+pub(super) fn wall_ms(frame: &Frame) -> Option<f64> {
     frame.sum(|stage| stage == Stage::EndToEnd)
 }
 
@@ -481,6 +481,17 @@ fn latencies(groups: &[&Group<'_>]) -> Latencies {
 /// Pools durations. A stage that was done once for all objects gives one sample per frame, one
 /// that every object had for itself gives one sample per object and frame.
 fn pooled(groups: &[&Group<'_>], wanted: fn(Phase) -> bool) -> BTreeMap<String, LatencySummary> {
+    pooled_samples(groups, wanted)
+        .into_iter()
+        .filter_map(|(name, samples)| Some((name, samples.summary()?)))
+        .collect()
+}
+
+/// The durations behind [`pooled`].
+pub(super) fn pooled_samples(
+    groups: &[&Group<'_>],
+    wanted: fn(Phase) -> bool,
+) -> BTreeMap<String, Samples> {
     let mut found: BTreeMap<String, Samples> = BTreeMap::new();
     let mut add = |name: &str, frames: &Frames, value: &dyn Fn(&Frame) -> Option<f64>| {
         let pool = found.entry(name.to_owned()).or_default();
@@ -503,9 +514,6 @@ fn pooled(groups: &[&Group<'_>], wanted: fn(Phase) -> bool) -> BTreeMap<String, 
         add(MODEL, &group.frames, &model_ms);
     }
     found
-        .into_iter()
-        .filter_map(|(name, samples)| Some((name, samples.summary()?)))
-        .collect()
 }
 
 fn samples(row: &ObjectRow, stage: Stage) -> Option<&super::StageSamples> {

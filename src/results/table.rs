@@ -289,7 +289,7 @@ const ROWS: [Row; 22] = [
 ];
 
 /// What must not be overlooked.
-fn notes(summary: &Summary) -> Vec<String> {
+pub(crate) fn notes(summary: &Summary) -> Vec<String> {
     let mut notes = Vec::new();
     for model in &summary.models {
         if let Some(seed) = model.random_init_seed {

@@ -1,0 +1,323 @@
+//! Speed against accuracy, and where the time of a frame goes.
+
+use super::super::ReportError;
+use super::super::html::{Cell, Key, escape, figure, legend, nothing, section, table};
+use super::super::plot::{Axis, Chart, Colour, Mark};
+use super::super::record::RunRecord;
+use super::coloured;
+use crate::results::{Stage, stage_samples};
+use crate::stats::{self, LatencySummary, Samples};
+
+/// Objects of a model that are drawn.
+const MOST_DOTS: usize = 300;
+
+/// The section of the scatter plot.
+///
+/// # Errors
+/// A plot that cannot be drawn.
+pub(in crate::report) fn accuracy_and_speed(record: &RunRecord) -> Result<String, ReportError> {
+    let mut dots = Vec::new();
+    let mut means = Vec::new();
+    let mut thinned = false;
+    for (model, colour) in coloured(record) {
+        let of_objects: Vec<(f64, f64)> = record
+            .summary
+            .objects
+            .iter()
+            .filter(|object| object.key.model == model.model)
+            .filter_map(|object| {
+                let score = object.row.scores?.official?;
+                Some((object.fps_end_to_end?, score.jf() * 100.0))
+            })
+            .collect();
+        let step = of_objects.len().div_ceil(MOST_DOTS).max(1);
+        thinned |= step > 1;
+        dots.push((
+            of_objects.into_iter().step_by(step).collect::<Vec<_>>(),
+            colour,
+        ));
+        let speed = model.speed.fps_end_to_end;
+        if let (Some(fps), Some(score)) = (speed, model.official_percent) {
+            means.push(((fps, score.jf), colour, model.model.as_str()));
+        }
+    }
+    let heading = "Accuracy against speed";
+    if means.is_empty() {
+        let why = "No plot: no object has both a score and a speed.";
+        return Ok(section("accuracy", heading, "", &nothing(why)));
+    }
+    let all = || {
+        let of_objects = dots.iter().flat_map(|(points, _)| points.iter().copied());
+        of_objects.chain(means.iter().map(|(point, ..)| *point))
+    };
+    let mut marks: Vec<Mark> = dots
+        .iter()
+        .map(|(points, colour)| Mark::dots(points.clone(), *colour, 3, 0.45))
+        .collect();
+    for (point, colour, _) in &means {
+        marks.push(Mark::dots(vec![*point], *colour, 9, 1.0));
+        marks.push(Mark::Dots {
+            points: vec![*point],
+            colour: Colour::Ink,
+            radius: 9,
+            alpha: 1.0,
+            hollow: true,
+        });
+    }
+    let mut y = Axis::linear("J&F, official protocol (%)", all().map(|(_, y)| y), false);
+    y.from = y.from.max(0.0);
+    y.to = y.to.min(103.0);
+    let chart = Chart {
+        name: "J&F against frames per second".to_owned(),
+        x: Axis::linear(
+            "frames per second, end to end",
+            all().map(|(x, _)| x),
+            false,
+        ),
+        y,
+        marks,
+        heights: [340, 300],
+    };
+    let entries = means
+        .iter()
+        .map(|(_, colour, name)| (colour.css(), *name, Key::Dot));
+    let mut caption = "Small dots are single objects, the large ones the models over all of their \
+                       objects. Up is more accurate, to the right is faster: the upper right corner \
+                       is best."
+        .to_owned();
+    if thinned {
+        caption.push_str(" Only some of the objects are drawn.");
+    }
+    let plot = figure(
+        "scatter",
+        "J&F and frames per second",
+        &caption,
+        &legend(entries),
+        &chart.html()?,
+    );
+    Ok(section("accuracy", heading, "", &plot))
+}
+
+/// Series of the distribution in the order of the work.
+fn series() -> Vec<(&'static str, &'static str)> {
+    let words = |stage: Stage| match stage {
+        Stage::Decode => "decode",
+        Stage::Preprocess => "preprocess",
+        Stage::Encode => "encode",
+        Stage::Prompt => "prompt",
+        Stage::Track => "track",
+        Stage::Postprocess => "postprocess",
+        Stage::Copy => "copy",
+        Stage::EndToEnd => "end to end",
+    };
+    let mut all: Vec<_> = Stage::ALL
+        .into_iter()
+        .map(|s| (s.name(), words(s)))
+        .collect();
+    let last = all.len() - 1;
+    all.insert(last, ("model", "networks"));
+    all
+}
+
+/// The section of the stages.
+///
+/// # Errors
+/// A plot that cannot be drawn.
+pub(in crate::report) fn stages(record: &RunRecord) -> Result<String, ReportError> {
+    let heading = "Where the time goes";
+    let lead = "How long each stage of a frame takes. Decoding runs ahead on threads of its own, so \
+                stages do not add up to the end-to-end time.";
+    let samples: Vec<_> = coloured(record)
+        .map(|(model, colour)| (model, colour, stage_samples(&record.rows, &model.model)))
+        .collect();
+    let present: Vec<_> = series()
+        .into_iter()
+        .filter(|(name, _)| {
+            samples
+                .iter()
+                .any(|(_, _, of)| of.get(*name).is_some_and(|s| !s.is_empty()))
+        })
+        .collect();
+    if present.is_empty() {
+        return Ok(section(
+            "stages",
+            heading,
+            lead,
+            &nothing("No plot: no frame was measured."),
+        ));
+    }
+    let lanes: Vec<Vec<(&Samples, Colour)>> = present
+        .iter()
+        .map(|(name, _)| {
+            let of = samples
+                .iter()
+                .filter_map(|(_, colour, of)| Some((of.get(*name)?, *colour)));
+            of.collect()
+        })
+        .collect();
+    let names = present
+        .iter()
+        .map(|(_, words)| (*words).to_owned())
+        .collect();
+    let chart = distribution(names, &lanes);
+    let colours = samples
+        .iter()
+        .map(|(model, colour, _)| (colour.css(), model.model.as_str(), Key::Box));
+    let keys = colours.chain([
+        (Colour::Ink.css(), "median", Key::Line),
+        (
+            Colour::Bad.css(),
+            "p99: 1 frame in 100 takes longer",
+            Key::Line,
+        ),
+    ]);
+    let caption = "The higher a hill, the more frames took that long; a narrow hill is a steady \
+                   stage. To the left is faster. The scale is logarithmic: each step to the next power \
+                   of ten is ten times as long.";
+    let plot = figure(
+        "distribution",
+        "Distribution of the time per stage",
+        caption,
+        &legend(keys),
+        &chart.html()?,
+    );
+    Ok(section(
+        "stages",
+        heading,
+        lead,
+        &format!("{plot}{}", numbers(record, &present)),
+    ))
+}
+
+/// Hills of durations, one row per stage, one lane per model in it.
+fn distribution(names: Vec<String>, rows: &[Vec<(&Samples, Colour)>]) -> Chart {
+    const BINS: usize = 72;
+    /// The shortest duration that is told apart.
+    const LEAST_MS: f64 = 0.001;
+    let all = || {
+        rows.iter()
+            .flatten()
+            .flat_map(|(samples, _)| samples.as_slice())
+            .map(|ms| ms.max(LEAST_MS))
+    };
+    let x = Axis::log("milliseconds (logarithmic)", all());
+    let (low, high) = (x.from.ln(), x.to.ln());
+    let edge = |bin: usize| (low + (high - low) * bin as f64 / BINS as f64).exp();
+    let mut marks = Vec::new();
+    let lane_count = rows.iter().map(Vec::len).max().unwrap_or(1).max(1) as f64;
+    // Names stand in the upper part of a row on narrow pages.
+    let (bottom, top) = (-0.44, 0.14);
+    let height = (top - bottom) / lane_count;
+    for (row, lanes) in rows.iter().enumerate() {
+        for (lane, (samples, colour)) in lanes.iter().enumerate() {
+            let base = -(row as f64) + top - height * (lane as f64 + 1.0);
+            let mut counts = [0_usize; BINS];
+            for ms in samples.as_slice() {
+                let share = (ms.max(LEAST_MS).ln() - low) / (high - low);
+                let bin = (share * BINS as f64) as usize;
+                if let Some(count) = counts.get_mut(bin.min(BINS - 1)) {
+                    *count += 1;
+                }
+            }
+            let most = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
+            let first = counts.iter().position(|count| *count > 0).unwrap_or(0);
+            let last = counts.iter().rposition(|count| *count > 0).unwrap_or(0);
+            let mut hill = vec![(edge(first), base)];
+            for bin in first..=last {
+                let up = base + 0.92 * height * counts.get(bin).copied().unwrap_or(0) as f64 / most;
+                hill.extend([(edge(bin), up), (edge(bin + 1), up)]);
+            }
+            hill.push((edge(last + 1), base));
+            marks.push(Mark::Area {
+                points: hill,
+                colour: *colour,
+                alpha: 0.75,
+            });
+            if let Some(summary) = samples.summary() {
+                let tick = |ms: f64, colour: Colour| {
+                    let ms = ms.max(LEAST_MS);
+                    Mark::line(vec![(ms, base), (ms, base + 0.92 * height)], colour)
+                };
+                marks.push(tick(summary.p50_ms, Colour::Ink));
+                marks.push(tick(summary.p99_ms, Colour::Bad));
+            }
+        }
+        if row > 0 {
+            let y = 0.5 - row as f64;
+            marks.push(Mark::Line {
+                points: vec![(x.from, y), (x.to, y)],
+                colour: Colour::Grid,
+                width: 1,
+                dashed: false,
+            });
+        }
+    }
+    let per_row = [26 + 22 * lane_count as u32, 34 + 20 * lane_count as u32];
+    Chart {
+        name: "Distribution of the time per stage in milliseconds".to_owned(),
+        x,
+        y: Axis::names(names),
+        marks,
+        heights: per_row.map(|height| height * rows.len() as u32 + 60),
+    }
+}
+
+/// A column of the table of stages: its heading and its figure.
+type Column = (&'static str, fn(&LatencySummary) -> f64);
+
+fn numbers(record: &RunRecord, present: &[(&str, &str)]) -> String {
+    let inside = |name: &str| -> String {
+        let regions = record.manifest["timed_region"].as_array();
+        let region = regions.and_then(|all| all.iter().find(|region| region["name"] == name));
+        match region.and_then(|region| region["inside"].as_str()) {
+            Some(words) => words.to_owned(),
+            None if name == "model" => "encode, prompt and track of a frame together".to_owned(),
+            None => String::new(),
+        }
+    };
+    let columns: [Column; 5] = [
+        ("median", |l| l.p50_ms),
+        ("p90", |l| l.p90_ms),
+        ("p95", |l| l.p95_ms),
+        ("p99", |l| l.p99_ms),
+        ("longest", |l| l.max_ms),
+    ];
+    let several = record.summary.models.len() > 1;
+    let mut head = vec![Cell::text("stage")];
+    if several {
+        head.push(Cell::text("model"));
+    }
+    head.push(Cell::text("samples").classed("number"));
+    head.extend(
+        columns
+            .iter()
+            .map(|(words, _)| Cell::text(words).classed("number")),
+    );
+    let mut rows = Vec::new();
+    for (name, words) in present {
+        let mut first = true;
+        for model in &record.summary.models {
+            let Some(latency) = model.latency_ms.counted.get(*name) else {
+                continue;
+            };
+            let title = match first {
+                true => format!("{}<small>{}</small>", escape(words), escape(&inside(name))),
+                false => String::new(),
+            };
+            first = false;
+            let mut row = vec![Cell::html(title).classed("long")];
+            if several {
+                row.push(Cell::text(&model.model));
+            }
+            row.push(Cell::number(&latency.n.to_string()));
+            row.extend(columns.iter().map(|(words, value)| {
+                Cell::number(&stats::milliseconds(value(latency)))
+                    .valued(words, Some(value(latency)))
+                    .with("stage", name)
+                    .with("model", &model.model)
+            }));
+            rows.push(row);
+        }
+    }
+    table("stage-times", &head, &rows)
+}
