@@ -109,7 +109,7 @@ fn draw(chart: &Chart, page: Page, root: &Area<'_>) -> Result<(), Failure> {
         .margin_right(text)
         .margin_bottom(bottom - text * 2)
         .set_label_area_size(LabelAreaPosition::Left, left)
-        .set_label_area_size(LabelAreaPosition::Bottom, text * 2)
+        .set_label_area_size(LabelAreaPosition::Bottom, text * 5 / 2)
         .build_cartesian_2d(
             Ruler::new(x, &x_ticks, true),
             Ruler::new(y, &y_ticks, !above),
@@ -120,6 +120,8 @@ fn draw(chart: &Chart, page: Page, root: &Area<'_>) -> Result<(), Failure> {
         .light_line_style(TRANSPARENT)
         .axis_style(Colour::Muted.stand_in(false).stroke_width(FINE))
         .set_all_tick_mark_size(4)
+        // Long enough that the labels of both axes stay apart where these meet.
+        .set_tick_mark_size(LabelAreaPosition::Bottom, text * 5 / 8)
         .x_label_style(font(Colour::Muted, HPos::Center, VPos::Top))
         .y_label_style(font(Colour::Muted, HPos::Right, VPos::Center));
     if !y.names.is_empty() {
