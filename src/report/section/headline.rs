@@ -117,7 +117,7 @@ const LINES: [Line; 36] = [
         text: Ok(m.stability.text()),
         value: None,
     }),
-    Line::Group("Memory (views of the same bytes: do not add them)"),
+    Line::Group("Memory (do not add these up)"),
     Line::Row(
         "arena_plan",
         "Planned memory",
