@@ -7,8 +7,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-/// Size of the range of device addresses.
-const SPACE: u64 = 1 << 40;
+/// Size of the range of device addresses. An emulator keeps a record of every page, used or not
+/// (qemu: 12 GB for a terabyte and its mirror), and aarch64 is mostly emulated where this is built.
+const SPACE: u64 = if cfg!(target_arch = "aarch64") {
+    1 << 36
+} else {
+    1 << 40
+};
 /// Every block starts on a page of its own, with an unused page before it.
 const PAGE: u64 = 4096;
 /// Unit of chunks and reservations, as on Jetson and desktop GPUs.
