@@ -46,7 +46,7 @@ check: setup ## formatting, clippy and rustdoc, with and without OpenCV
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" && export RUSTDOCFLAGS && $(CARGO) doc --workspace --no-deps
-	bash -n tools/setup
+	for script in tools/setup tools/deb tools/build-aarch64; do bash -n "$$script"; done
 	sh -n tools/opencv-env
 
 # What TensorRT's builder is tested on: exports with random weights in half precisions. They take
