@@ -77,7 +77,8 @@ test-exports: setup
 # Long tests of what has nothing to do with how pictures are read: once is enough.
 ONCE := pytorch_gives_the_same_masks lower_precisions_score_as_fp32_does other_weights_are_found_out \
 	the_embedded_bundle_computes_what_transformers_computes every_refused_allocation every_part_gives_a_verdict \
-	rtx_builds_exported_bundles
+	rtx_builds_exported_bundles a_browser_shows_the_figures a_comparison_is_a_page_too \
+	the_highest_rate_is_searched_for frames_at_a_rate_are_missed
 
 rust-test: setup test-exports
 	tools/setup --tensorrt-test-libs --nvrtc --video --browser
