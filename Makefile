@@ -35,8 +35,7 @@ run: build ## the main job on a made-up split: synth, run, table
 	    touch $(DEMO)/.complete; \
 	fi
 	@run="$(RUNS)/demo-$$(date -u +%Y%m%dT%H%M%SZ)"; \
-	target/release/masklet run --split-dir $(DEMO) --out-dir "$$run" $(RUN_ARGS); \
-	echo "The run folder is $$run"
+	target/release/masklet run --split-dir $(DEMO) --out-dir "$$run" $(RUN_ARGS)
 
 test: setup check rust-test python-test ## all checks and all tests
 	@echo "All checks and tests passed."

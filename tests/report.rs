@@ -383,6 +383,25 @@ fn what_is_missing_is_said_in_words() {
     );
 }
 
+/// Misses and drops of a run at a rate that nothing keeps up with.
+#[test]
+fn a_run_in_real_time_shows_its_misses() {
+    let split = synthetic(&["--videos", "1", "--frames", "9", "--size", "64x48"]);
+    let out = split.path().join("run");
+    let ran = run(split.path(), &out, &["--realtime", "100000"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let summary = fs::read(out.join("summary.json")).unwrap();
+    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    let live = &summary["models"][0]["realtime"];
+    assert!(live["dropped_frames"].as_u64().unwrap() > 0, "{live}");
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    for name in ["late_frames", "dropped_frames"] {
+        let cell = format!("data-metric=\"{name}\" data-value=\"{}\"", live[name]);
+        assert!(page.contains(&cell), "{cell}");
+    }
+    assert!(!page.contains("took frames as fast as it could"));
+}
+
 #[test]
 fn a_comparison_is_a_page_too() {
     let split = synthetic(&[
