@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 /// Size of the range of device addresses. An emulator keeps a record of every page, used or not
 /// (qemu: 12 GB for a terabyte and its mirror), and aarch64 is mostly emulated where this is built.
 const SPACE: u64 = if cfg!(target_arch = "aarch64") {
-    1 << 36
+    1 << 37
 } else {
     1 << 40
 };
