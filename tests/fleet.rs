@@ -98,6 +98,10 @@ fn assert_same(joined: &Path, whole: &Path) {
     );
     assert_eq!(options, json(whole, "run.json")["options"]);
     assert_eq!(json(joined, "run.json")["state"], "finished");
+    // Why there is no power on this machine, say, is known of the whole too.
+    let sensors = |run: &Path| json(run, "run.json")["telemetry"]["missing"].clone();
+    assert_eq!(sensors(joined), sensors(whole));
+    assert!(sensors(whole).is_object());
 }
 
 #[test]

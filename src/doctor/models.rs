@@ -5,6 +5,7 @@ use super::{Check, DoctorOptions, Section};
 use crate::dataset::{Split, SplitOptions};
 use crate::results::free_bytes;
 use crate::stats::bytes;
+use crate::video::{Ffmpeg, VideoError};
 use masklet_engines::bundle::{Bundle, BundleStore};
 use masklet_engines::engine::EngineStore;
 use std::path::Path;
@@ -20,7 +21,21 @@ pub(super) fn checks(options: &DoctorOptions, gpu: &Found) -> Vec<Check> {
         engines(options, gpu),
         disk(&options.out_dir),
         dataset(options),
+        ffmpeg(Ffmpeg::find()),
     ]
+}
+
+/// No fault where it is not there: a run over a dataset does without.
+fn ffmpeg(found: Result<Ffmpeg, VideoError>) -> Check {
+    const NAME: &str = "ffmpeg";
+    match found {
+        Ok(programs) => Check::ok(Section::Data, NAME, programs.place().display().to_string()),
+        Err(error) => Check::not_checked(
+            Section::Data,
+            NAME,
+            format!("{error}; only --video and --save-overlays need it"),
+        ),
+    }
 }
 
 fn bundles(options: &DoctorOptions) -> Check {

@@ -230,6 +230,14 @@ fn a_machine_without_gpu_is_not_alarmed() {
     let found = &line(&report, "hardware").found;
     assert_eq!(found, "not there; the CPU backend will be used");
     assert!(report.checks.iter().all(|check| check.name != "power mode"));
+    let ffmpeg = line(&report, "ffmpeg");
+    match ffmpeg.outcome {
+        Outcome::Ok => assert!(ffmpeg.found.ends_with("/ffmpeg"), "{ffmpeg:?}"),
+        _ => assert!(
+            ffmpeg.found.contains("apt-get install ffmpeg"),
+            "{ffmpeg:?}"
+        ),
+    }
     // A card on the bus is seen whatever its driver does.
     tree.set("/sys/bus/pci/devices/0000:65:00.0/vendor", "0x10de\n");
     tree.set("/sys/bus/pci/devices/0000:65:00.0/class", "0x030200\n");

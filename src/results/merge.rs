@@ -464,10 +464,7 @@ fn run_file(sources: &[Source], out: &Path, rows: usize, incomplete: bool) -> Va
             })
         })
         .collect();
-    // Samples and their columns stay with the part that took them.
-    if let Some(run) = run.as_object_mut() {
-        run.shift_remove("telemetry");
-    }
+    run["telemetry"] = sensors(sources);
     if let Some(options) = run["options"].as_object_mut() {
         options.shift_remove("shard");
     }
@@ -487,6 +484,25 @@ fn run_file(sources: &[Source], out: &Path, rows: usize, incomplete: bool) -> Va
     run["rows"] = json!(rows);
     run["merged_from"] = Value::Array(parts);
     run
+}
+
+/// Why the parts' machines had no reading, for sensors that none of them had; `null` where telemetry
+/// was off everywhere. Samples stay with the part that took them.
+fn sensors(sources: &[Source]) -> Value {
+    let parts = sources.iter().map(|source| &source.run["telemetry"]);
+    let parts: Vec<&Value> = parts.filter(|part| part.is_object()).collect();
+    let Some((first, others)) = parts.split_first() else {
+        return Value::Null;
+    };
+    let mut missing = first["missing"].as_object().cloned().unwrap_or_default();
+    missing.retain(|name, _| {
+        others
+            .iter()
+            .all(|part| part["missing"].get(name).is_some())
+    });
+    let notes = parts.iter().filter_map(|part| part["notes"].as_array());
+    let notes: BTreeSet<&str> = notes.flatten().filter_map(Value::as_str).collect();
+    json!({ "missing": missing, "notes": notes })
 }
 
 /// Masks and overlays go together; what else a part holds is kept apart, in a folder of its own.

@@ -44,6 +44,11 @@ impl Ffmpeg {
         })
     }
 
+    /// The `ffmpeg` program.
+    pub fn place(&self) -> &Path {
+        &self.ffmpeg
+    }
+
     /// A command of `ffmpeg` that asks nothing, reads no terminal and reports errors only.
     pub fn ffmpeg(&self) -> Command {
         let mut command = Command::new(&self.ffmpeg);
