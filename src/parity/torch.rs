@@ -16,6 +16,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// What to do where Python or one of its packages is missing.
+const INTERPRETER: &str = "give --python or MASKLET_PYTHON an interpreter with the packages of \
+                           tools/export/requirements.txt (`tools/setup --python` makes one)";
 /// Module of `tools/export` that answers.
 const MODULE: &str = "masklet_export.replay";
 /// Lines of Python's own words that an error repeats.
@@ -173,19 +176,23 @@ impl Torch {
             command: format!("{} -m {MODULE}", self.python.display()),
             reason,
         };
-        let done = command.output().map_err(|e| {
-            failed(format!(
-                "{e}; give --python or MASKLET_PYTHON an interpreter with the packages of \
-                 tools/export/requirements.txt (`tools/setup --python` makes one)"
-            ))
-        })?;
+        let done = command
+            .output()
+            .map_err(|e| failed(format!("{e}; {INTERPRETER}")))?;
         if done.status.success() {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&done.stderr);
         let lines: Vec<&str> = said.lines().filter(|l| !l.trim().is_empty()).collect();
-        let last = lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n  ");
-        Err(failed(format!("{}\n  {last}", done.status)))
+        let last = &lines[lines.len().saturating_sub(LAST_WORDS)..];
+        let last: String = last.iter().map(|line| format!("\n  {line}")).collect();
+        // An emulator starts a program that is not there, which ends without a word.
+        let other_python = lines.is_empty() || said.contains("ModuleNotFoundError");
+        let advice = match other_python {
+            true => format!("; {INTERPRETER}"),
+            false => String::new(),
+        };
+        Err(failed(format!("{}{advice}{last}", done.status)))
     }
 }
 

@@ -69,6 +69,18 @@ pub(super) fn svg(chart: &Chart, page: Page, height: u32) -> Result<String, Stri
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Failure = Box<dyn std::error::Error>;
 
+/// What has to stay free right of a plot for the horizontal axis's labels, which are centred below their
+/// ticks. `columns`: the plot with that margin.
+fn room_at_the_end(x: &Axis, ticks: &[Tick], columns: u32, text: u32) -> u32 {
+    let (from, to) = (x.place(x.from), x.place(x.to));
+    let over = ticks.iter().map(|tick| {
+        let half = tick.text.chars().count() as f64 * DIGIT * f64::from(text) / 2.0;
+        let part = (to - x.place(tick.at)) / (to - from).max(f64::MIN_POSITIVE);
+        half - part * f64::from(columns.saturating_sub(text))
+    });
+    text.max(over.fold(0.0, f64::max) as u32 + text / 4)
+}
+
 fn draw(chart: &Chart, page: Page, root: &Area<'_>) -> Result<(), Failure> {
     let text = TEXT * FINE;
     let (x, y) = (&chart.x, &chart.y);
@@ -106,7 +118,12 @@ fn draw(chart: &Chart, page: Page, root: &Area<'_>) -> Result<(), Failure> {
     }
     let mut drawn = ChartBuilder::on(root)
         .margin_top(title_room)
-        .margin_right(text)
+        .margin_right(room_at_the_end(
+            x,
+            &x_ticks,
+            columns.saturating_sub(left),
+            text,
+        ))
         .margin_bottom(bottom - text * 2)
         .set_label_area_size(LabelAreaPosition::Left, left)
         .set_label_area_size(LabelAreaPosition::Bottom, text * 5 / 2)

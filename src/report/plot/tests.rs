@@ -169,3 +169,44 @@ fn thinning_keeps_ends_and_extremes() {
     assert!(!few.is_thinned() && few.points == points[..150]);
     assert!(thin(&[], 10).points.is_empty());
 }
+
+/// Where the horizontal axis's labels end, and the width of the drawing: one pair per drawing.
+fn ends_of_labels(html: &str) -> Vec<(f64, f64)> {
+    let number = |text: &str, name: &str| -> f64 {
+        let from = text.split_once(&format!(" {name}=\"")).unwrap().1;
+        from.split('"').next().unwrap().parse().unwrap()
+    };
+    let drawings = html.split("viewBox=\"0 0 ").skip(1);
+    drawings
+        .map(|drawing| {
+            let width = drawing.split(' ').next().unwrap().parse().unwrap();
+            let labels = drawing.split("<text").skip(1);
+            let middle = labels.filter(|label| label.contains("text-anchor=\"middle\""));
+            let ends = middle.map(|label| {
+                let words = label.split('\n').nth(1).unwrap().chars().count() as f64;
+                number(label, "x") + words * 0.58 * number(label, "font-size") / 2.0
+            });
+            (ends.fold(0.0, f64::max), width)
+        })
+        .collect()
+}
+
+#[test]
+fn a_long_label_at_the_end_stays_inside() {
+    let axes = [
+        Axis::exact("milliseconds", 0.0, 10_000.0),
+        Axis {
+            scale: Scale::Log,
+            ..Axis::exact("milliseconds", 200.0, 10_000.0)
+        },
+        Axis::exact("seconds", 0.0, 10.0),
+    ];
+    for x in axes {
+        let long = Chart { x, ..chart(vec![]) };
+        let ends = ends_of_labels(&long.html().unwrap());
+        assert_eq!(ends.len(), 2);
+        for (end, width) in ends {
+            assert!(0.9 * width < end && end <= width, "{end} of {width}");
+        }
+    }
+}
