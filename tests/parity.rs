@@ -300,7 +300,7 @@ fn run_frames<'r>(
     bundle: &'r Bundle,
     backend: &'r dyn Backend,
     layout: &'r TrackerLayout,
-    features: [masklet_engines::memory::Tensor<'r>; 3],
+    features: [masklet_engines::memory::Tensor<'r>; 4],
     objects: &'r Region<'r>,
     tasks: Vec<ObjectTask>,
     frames: &[Vec<f32>],

@@ -452,7 +452,7 @@ fn a_damaged_bundle_is_a_data_error() {
     refused(&["track_step.onnx", "SHA-256"]);
     fs::remove_file(bundle.join("memory_encoder.onnx")).unwrap();
     refused(&["memory_encoder.onnx", "missing"]);
-    edit("format = 1", "format = 7");
+    edit("format = 2", "format = 7");
     refused(&["format 7"]);
     edit("shape = [1, 3, 256, 256]", "shape = [1, 3, 128, 128]");
     refused(&["image f32 (1,3,128,128)"]);

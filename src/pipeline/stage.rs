@@ -40,11 +40,12 @@ where
         .map(|_| beside.alloc(&layout.ring_slot))
         .collect::<Result<Vec<_>, _>>()
         .map_err(arena)?;
-    let [feat, feat_s0, feat_s1] = &layout.features;
+    let [feat, feat_s0, feat_s1, attended] = &layout.features;
     let features = [
         video.alloc(feat).map_err(arena)?,
         video.alloc(feat_s0).map_err(arena)?,
         video.alloc(feat_s1).map_err(arena)?,
+        video.alloc(attended).map_err(arena)?,
     ];
     let on_device = match (session.backend.frames(), &staging) {
         (Some(frames), Some(staging)) => Some(DeviceVideo {

@@ -68,7 +68,9 @@ fn inside(stage: Stage) -> &'static str {
             "image file to pixels, on the decoder's own threads; of a video file waiting for ffmpeg's next frame"
         }
         Stage::Preprocess => "resize and normalisation to the model's input tensor",
-        Stage::Encode => "image encoder, once per frame for all objects",
+        Stage::Encode => {
+            "image encoder with memory attention's first self-attention, once per frame for all objects"
+        }
         Stage::Prompt => "prompt or mask decoder and first memory, on the prompt frame",
         Stage::Track => "memory attention, mask decoder and memory encoder, on later frames",
         Stage::Postprocess => "logits to the thresholded mask at the video's own size",

@@ -26,8 +26,8 @@ pub struct TrackerLayout {
     pub objects_per_batch: usize,
     /// One slot of the ring of decoded frames.
     pub ring_slot: PlanRow,
-    /// `feat`, `feat_s0`, `feat_s1`, in this order.
-    pub features: [PlanRow; 3],
+    /// `feat`, `feat_s0`, `feat_s1`, `feat_attended`, in this order.
+    pub features: [PlanRow; 4],
     /// Memories of one batch.
     pub mem: PlanRow,
     /// Object pointers of one batch.
@@ -61,6 +61,11 @@ impl TrackerLayout {
                 row(ImageEncoder, "feat", "image features: feat"),
                 row(ImageEncoder, "feat_s0", "image features: feat_s0"),
                 row(ImageEncoder, "feat_s1", "image features: feat_s1"),
+                row(
+                    ImageEncoder,
+                    "feat_attended",
+                    "image features: feat_attended",
+                ),
             ],
             mem: row(TrackStep, "mem", "memory bank: memories"),
             ptr: row(TrackStep, "ptr", "memory bank: object pointers"),

@@ -179,7 +179,7 @@ pub struct VideoTracker<'r> {
     backend: &'r dyn Backend,
     manifest: &'r Manifest,
     layout: &'r TrackerLayout,
-    features: [Tensor<'r>; 3],
+    features: [Tensor<'r>; 4],
     batches: Vec<Batch<'r>>,
     tasks: Vec<ObjectTask>,
     num_frames: usize,
@@ -206,7 +206,7 @@ impl<'r> VideoTracker<'r> {
         backend: &'r dyn Backend,
         manifest: &'r Manifest,
         layout: &'r TrackerLayout,
-        features: [Tensor<'r>; 3],
+        features: [Tensor<'r>; 4],
         objects: &'r Region<'r>,
         tasks: Vec<ObjectTask>,
         num_frames: usize,
@@ -367,11 +367,16 @@ impl<'r> VideoTracker<'r> {
 
     fn run_encoder(&mut self, image: &Tensor<'_>) -> Result<(), TrackError> {
         let from = self.backend.stamp()?;
-        let [feat, feat_s0, feat_s1] = &mut self.features;
+        let [feat, feat_s0, feat_s1, attended] = &mut self.features;
         self.backend.run(
             Component::ImageEncoder,
             &[image.view()],
-            &mut [feat_s0.view_mut(), feat_s1.view_mut(), feat.view_mut()],
+            &mut [
+                feat_s0.view_mut(),
+                feat_s1.view_mut(),
+                feat.view_mut(),
+                attended.view_mut(),
+            ],
         )?;
         self.clock(Clocked::Encode, from)
     }
@@ -526,13 +531,14 @@ impl<'r> VideoTracker<'r> {
             .upload_f32(&staging.ptr_tpos, ptr_tpos.view_mut())?;
         self.backend
             .upload_f32(&staging.ptr_valid, ptr_valid.view_mut())?;
-        let [feat, feat_s0, feat_s1] = &self.features;
+        let [feat, feat_s0, feat_s1, attended] = &self.features;
         self.backend.run(
             Component::TrackStep,
             &[
                 feat.view(),
                 feat_s0.view(),
                 feat_s1.view(),
+                attended.view(),
                 batch.mem.view(),
                 mem_tpos.view(),
                 mem_valid.view(),
@@ -593,7 +599,7 @@ impl<'r> VideoTracker<'r> {
             .upload_f32(&staging.multimask, multimask.view_mut())?;
         self.backend
             .upload_f32(&staging.from_prompt, from_prompt.view_mut())?;
-        let [feat, feat_s0, feat_s1] = &self.features;
+        let [feat, feat_s0, feat_s1, _] = &self.features;
         self.backend.run(
             Component::PromptDecoder,
             &[

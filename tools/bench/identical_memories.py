@@ -49,6 +49,7 @@ def compare(run: Runner, reference: Reference, states: dict, prompt: Prompt, siz
             got = run("prompt_decoder", **feats, **inputs)
         else:
             bank = (entries[prompt.frame], {f: e for f, e in entries.items() if prompt.frame < f < frame})
+            feats["feat_attended"] = state.attended
             got = run("track_step", **feats, **memory_inputs(run.dims, frame, last + 1, [bank]))
         want = state.mask.numpy()
         rows.append({

@@ -72,6 +72,7 @@ impl Component {
                 f("feat_s1", &[1, c / 4, 2 * g, 2 * g]),
             ]
         };
+        let attended = || f("feat_attended", &[1, g * g, c]);
         let mask = || f("mask", &[b, 1, 4 * g, 4 * g]);
         let memory = || f("mem_out", &[b, d.tokens_per_memory, d.memory]);
         let decoded = || {
@@ -91,6 +92,7 @@ impl Component {
                 let s = manifest.image_size;
                 let mut outputs = features();
                 outputs.rotate_left(1);
+                outputs.push(attended());
                 (vec![f("image", &[1, 3, s, s])], outputs)
             }
             Self::PromptDecoder => (
@@ -126,6 +128,7 @@ impl Component {
                     with(
                         features(),
                         vec![
+                            attended(),
                             f("mem", &[b, m, d.tokens_per_memory, d.memory]),
                             i("mem_tpos", &[b, m]),
                             f("mem_valid", &[b, m]),

@@ -181,6 +181,9 @@ def _check_components(run: Runner, reference: Reference, clip: Clip, runs: dict,
     for frame in sorted({0, *used}):
         s0, s1, feat = reference.features(frame)
         feats[frame] = {"feat_s0": s0, "feat_s1": s1, "feat": feat}
+        met = runs[PROMPT_KINDS[0]][OBJECTS[0]][frame].attended
+        if met is not None:
+            feats[frame]["feat_attended"] = met
     for frame in (0, last):
         got = run("image_encoder", image=reference.image(frame))
         differences.add("image_encoder", got, feats[frame])

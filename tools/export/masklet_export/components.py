@@ -58,7 +58,7 @@ def signature(dims: Dims) -> dict[str, tuple[list, list]]:
     d, g = dims, dims.grid
     b, c = d.objects, d.hidden
     feats = [("feat_s0", "f32", (1, c // 8, 4 * g, 4 * g)), ("feat_s1", "f32", (1, c // 4, 2 * g, 2 * g)),
-             ("feat", "f32", (1, c, g, g))]
+             ("feat", "f32", (1, c, g, g)), ("feat_attended", "f32", (1, g * g, c))]
     first = [feats[2], feats[0], feats[1]]
     mask, iou = ("mask", "f32", (b, 1, 4 * g, 4 * g)), ("iou", "f32", (b, 1))
     ptr, score = ("obj_ptr", "f32", (b, c)), ("obj_score", "f32", (b, 1))
@@ -69,7 +69,7 @@ def signature(dims: Dims) -> dict[str, tuple[list, list]]:
                                     ("multimask", "f32", (b,))], [mask, iou, ptr, score]),
         "memory_encoder": ([feats[2], mask, score, ("from_prompt", "f32", (b,))], [mem]),
         "mask_prompt": ([feats[2], ("mask_input", "f32", (b, 1, d.size, d.size))], [mask, iou, ptr, score, mem]),
-        "track_step": (first + [("mem", "f32", (b, d.memory_slots, d.tokens, d.memory)),
+        "track_step": (first + [feats[3], ("mem", "f32", (b, d.memory_slots, d.tokens, d.memory)),
                                 ("mem_tpos", "i32", (b, d.memory_slots)), ("mem_valid", "f32", (b, d.memory_slots)),
                                 ("ptr", "f32", (b, d.pointer_slots, c)), ("ptr_tpos", "f32", (b, d.pointer_slots)),
                                 ("ptr_valid", "f32", (b, d.pointer_slots))], [mask, iou, ptr, score, mem]),
@@ -179,8 +179,8 @@ class TrackStep(nn.Module):
         self.blank = nn.Parameter(blank.expand(1, 2, -1).contiguous(), requires_grad=False)
         self.no_mask = nn.Parameter(frozen(model.prompt_encoder.no_mask_embed.weight)[None], requires_grad=False)
 
-    def forward(self, feat, feat_s0, feat_s1, mem, mem_tpos, mem_valid, ptr, ptr_tpos, ptr_valid):
-        x = self.attention(feat, mem, mem_tpos, mem_valid, ptr, ptr_tpos, ptr_valid)
+    def forward(self, feat, feat_s0, feat_s1, feat_attended, mem, mem_tpos, mem_valid, ptr, ptr_tpos, ptr_valid):
+        x = self.attention(feat_attended, mem, mem_tpos, mem_valid, ptr, ptr_tpos, ptr_valid)
         mask, iou, pointer, score = self.decoder.best_of_three(x + self.no_mask, self.blank, feat_s0, feat_s1)
         return mask, iou, pointer, score, self.memory.from_tracking(feat, mask, score)
 
@@ -189,7 +189,7 @@ def build_components(model: nn.Module, family: str, objects: int = 1, form: Form
     """The five modules of a prepared model, in evaluation mode."""
     dims, edgetam = model_dims(model, family, objects), family == "edgetam"
     modules = {
-        "image_encoder": build_image_encoder(model, family, dims.size),
+        "image_encoder": build_image_encoder(model, family, dims.size, form),
         "prompt_decoder": PromptDecoder(model, dims),
         "memory_encoder": MemoryStep(model, dims, edgetam),
         "mask_prompt": MaskPrompt(model, dims, edgetam),

@@ -1,4 +1,5 @@
-"""The image encoder: backbone, feature pyramid neck and the decoder's two lateral projections."""
+"""The image encoder: backbone, feature pyramid neck, the decoder's two lateral projections, and the part
+of memory attention that sees the image alone."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layers import attend, frozen
+from .memory import Form, ImageAttention
 
 
 def merge_pointwise(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
@@ -23,23 +25,28 @@ def merge_pointwise(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
 
 
 class ImageEncoder(nn.Module):
-    """image (1, 3, S, S) -> feat_s0 (1, C/8, 4g, 4g), feat_s1 (1, C/4, 2g, 2g), feat (1, C, g, g)."""
+    """All that depends on a frame alone, so that it is computed once whatever the number of objects.
 
-    def __init__(self, model: nn.Module, backbone: nn.Module):
+    image (1, 3, S, S) -> feat_s0 (1, C/8, 4g, 4g), feat_s1 (1, C/4, 2g, 2g), feat (1, C, g, g),
+    feat_attended (1, g*g, C).
+    """
+
+    def __init__(self, model: nn.Module, backbone: nn.Module, attention: ImageAttention):
         super().__init__()
         neck, decoder = model.vision_encoder.neck, model.mask_decoder
         if sorted(neck.fpn_top_down_levels) != [2, 3]:
             raise ValueError(f"expected top-down levels 2 and 3, the model has {neck.fpn_top_down_levels}")
-        self.backbone = backbone
+        self.backbone, self.attention = backbone, attention
         coarse, middle, fine1, fine0 = neck.convs  # the neck lists its convolutions from stride 32 up
         self.coarse, self.middle = coarse, middle
         self.fine1 = merge_pointwise(fine1, decoder.conv_s1)
         self.fine0 = merge_pointwise(fine0, decoder.conv_s0)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         x4, x8, x16, x32 = self.backbone(image)
         top = F.interpolate(self.coarse(x32), scale_factor=2.0, mode="nearest")
-        return self.fine0(x4), self.fine1(x8), self.middle(x16) + top
+        feat = self.middle(x16) + top
+        return self.fine0(x4), self.fine1(x8), feat, self.attention(feat)
 
 
 class Hiera(nn.Module):
@@ -115,9 +122,8 @@ class HieraBlock(nn.Module):
         return x + self.mlp_out(self.activation(self.mlp_in(self.norm2(x))))
 
 
-def build_image_encoder(model: nn.Module, family: str, size: int) -> ImageEncoder:
+def build_image_encoder(model: nn.Module, family: str, size: int, form: Form = Form()) -> ImageEncoder:
     """The encoder of a prepared model (RepViT already reparameterised, see checkpoint.py)."""
     backbone = model.vision_encoder.backbone
-    if family == "edgetam":
-        return ImageEncoder(model, backbone.timm_model)
-    return ImageEncoder(model, Hiera(backbone, size))
+    backbone = backbone.timm_model if family == "edgetam" else Hiera(backbone, size)
+    return ImageEncoder(model, backbone, ImageAttention(model, size // 16, form))

@@ -16,7 +16,7 @@ from . import EXPORTER_VERSION
 from .components import COMPONENTS, Dims, signature
 from .config import IMAGE_MEAN, IMAGE_STD, ExportError, ModelSpec
 
-FORMAT = 1
+FORMAT = 2
 DTYPES = {TensorProto.FLOAT: "f32", TensorProto.INT32: "i32", TensorProto.FLOAT16: "f16", TensorProto.BFLOAT16: "bf16"}
 
 

@@ -168,19 +168,58 @@ class Bank:
         return first if n == self.rotated else torch.cat([first, k[:, self.rotated :]], dim=1)
 
 
-class MemoryLayer(nn.Module):
-    """Self-attention over the image, cross-attention to the memory, feed-forward."""
+class SelfAttention(nn.Module):
+    """Attention of the image to itself, normalised before and added after: (b, n, C) -> the same."""
 
-    def __init__(self, module: nn.Module, form: Form, split_keys: bool):
+    def __init__(self, norm: nn.Module, module: nn.Module, parts: int):
         super().__init__()
-        own, cross = module.self_attn, module.cross_attn_image
-        if own.num_attention_heads != 1 or cross.num_attention_heads != 1:
+        if module.num_attention_heads != 1:
             raise ValueError("memory attention with more than one head is not supported")
-        self.own_q, self.own_k = Query(own.q_proj, own.scaling), half_split(own.k_proj)
-        self.own_v, self.own_o = own.v_proj, own.o_proj
+        self.norm = norm
+        self.q, self.k = Query(module.q_proj, module.scaling), half_split(module.k_proj)
+        self.v, self.o = module.v_proj, module.o_proj
+        self.parts = parts
+
+    def forward(self, x: Tensor, table) -> Tensor:
+        """``table``: cos and sin (n, C/2) of the image tokens."""
+        y = self.norm(x)
+        q, k = rotate(self.q(y), *table), rotate(self.k(y), *table).transpose(-1, -2)
+        return x + self.o(attend_in_parts(self.parts, q, lambda part: torch.matmul(part, k), self.v(y)))
+
+
+class ImageAttention(nn.Module):
+    """What memory attention does before it reads a memory: feat (1, C, g, g) -> (1, g*g, C).
+
+    The first layer's self-attention sees the image alone, so it is the same for every object and is
+    computed with the image's features, once a frame.
+    """
+
+    def __init__(self, model: nn.Module, grid: int, form: Form):
+        super().__init__()
+        module, config = model.memory_attention, model.config
+        width = config.memory_attention_hidden_size
+        cos, sin = rotary_table(grid, width, float(config.rope_parameters["rope_theta"]))
+        self.register_buffer("cos", cos)
+        self.register_buffer("sin", sin)
+        self.register_buffer("image_place", 0.1 * to_tokens(sine_grid(width, grid)))
+        self.own = SelfAttention(module.layers[0].layer_norm1, module.layers[0].self_attn, form.parts)
+
+    def forward(self, feat: Tensor) -> Tensor:
+        return self.own(to_tokens(feat) + self.image_place, (self.cos, self.sin))
+
+
+class MemoryLayer(nn.Module):
+    """Self-attention over the image (not in the first layer), cross-attention to the memory, feed-forward."""
+
+    def __init__(self, module: nn.Module, form: Form, split_keys: bool, first: bool):
+        super().__init__()
+        cross = module.cross_attn_image
+        if cross.num_attention_heads != 1:
+            raise ValueError("memory attention with more than one head is not supported")
+        # The first layer's is in ImageAttention.
+        self.own = None if first else SelfAttention(module.layer_norm1, module.self_attn, form.parts)
         self.cross = FoldedCrossAttention(cross, split_keys, form.parts) if form.folded else CrossAttention(cross)
-        self.parts = form.parts
-        self.norm1, self.norm2, self.norm3 = module.layer_norm1, module.layer_norm2, module.layer_norm3
+        self.norm2, self.norm3 = module.layer_norm2, module.layer_norm3
         if hasattr(module, "mlp"):  # EdgeTAM
             self.up, self.down, self.activation = module.mlp.up_proj, module.mlp.down_proj, module.mlp.act_fn
         else:  # SAM 2
@@ -188,17 +227,16 @@ class MemoryLayer(nn.Module):
 
     def forward(self, x: Tensor, table, bank: Bank) -> Tensor:
         """x (b|1, n, C); ``table`` cos and sin (n, C/2) of the image tokens."""
-        y = self.norm1(x)
-        q, k = rotate(self.own_q(y), *table), rotate(self.own_k(y), *table).transpose(-1, -2)
-        x = x + self.own_o(attend_in_parts(self.parts, q, lambda part: torch.matmul(part, k), self.own_v(y)))
+        if self.own is not None:
+            x = self.own(x, table)
         x = x + self.cross(self.norm2(x), table, bank)
         return x + self.down(self.activation(self.up(self.norm3(x))))
 
 
 class MemoryAttention(nn.Module):
-    """Conditions the image on the memory bank.
+    """Conditions the image, as ImageAttention leaves it, on the memory bank.
 
-    feat (1, C, g, g), mem (B, M, T, D), mem_tpos (B, M) i32, mem_valid (B, M), ptr (B, P, C),
+    feat_attended (1, g*g, C), mem (B, M, T, D), mem_tpos (B, M) i32, mem_valid (B, M), ptr (B, P, C),
     ptr_tpos (B, P), ptr_valid (B, P) -> (B, g*g, C).
     """
 
@@ -208,7 +246,8 @@ class MemoryAttention(nn.Module):
         width = config.memory_attention_hidden_size
         theta = float(config.rope_parameters["rope_theta"])
         # A key that is not rotated is worth a score matrix of its own only where there are many.
-        self.layers = nn.ModuleList([MemoryLayer(layer, form, split_keys=edgetam) for layer in module.layers])
+        self.layers = nn.ModuleList([MemoryLayer(layer, form, split_keys=edgetam, first=index == 0)
+                                     for index, layer in enumerate(module.layers)])
         self.norm = module.layer_norm
         cos, sin = rotary_table(grid, width, theta)
         self.register_buffer("cos", cos)
@@ -220,7 +259,6 @@ class MemoryAttention(nn.Module):
         self.register_buffer("memory_cos", cos)
         self.register_buffer("memory_sin", sin)
         self.register_buffer("memory_place", to_tokens(sine_grid(model.mem_dim, side))[:, None])  # (1, 1, side*side, D)
-        self.register_buffer("image_place", 0.1 * to_tokens(sine_grid(width, grid)))
         table = frozen(model.memory_temporal_positional_encoding)[:, 0, 0]
         self.time_table = nn.Parameter(table, requires_grad=False)  # (7, D)
         self.pointer_time = model.temporal_positional_encoding_projection_layer
@@ -256,10 +294,9 @@ class MemoryAttention(nn.Module):
         return Bank(torch.cat(keys, dim=1), torch.cat(values, dim=1), torch.cat(bias, dim=2),
                     slots * (tokens - plain), (self.memory_cos, self.memory_sin))
 
-    def forward(self, feat, mem, mem_tpos, mem_valid, ptr, ptr_tpos, ptr_valid):
+    def forward(self, feat_attended, mem, mem_tpos, mem_valid, ptr, ptr_tpos, ptr_valid):
         bank = self._bank(mem, mem_tpos, mem_valid, ptr, ptr_tpos, ptr_valid)
-        # Up to the first cross-attention all objects share the image: that part runs once.
-        x = to_tokens(feat) + self.image_place
+        x = feat_attended
         for layer in self.layers:
             x = layer(x, (self.cos, self.sin), bank)
         return self.norm(x)

@@ -23,7 +23,7 @@ class FrameState:
     mask (1, 1, 4g, 4g), iou (1, 1), obj_score (1, 1), obj_ptr (1, C), mem_out (1, T, D) as computed
     and ``stored`` (1, T, D) as kept: SAM 2's session rounds it to bf16. ``margin``: how far the choice
     of a mask was from falling differently: between the two best predicted IoUs, or between stability
-    and its threshold.
+    and its threshold. ``attended`` (1, g*g, C): the image as it meets the memory, None on the first frame.
     """
 
     mask: torch.Tensor
@@ -33,6 +33,7 @@ class FrameState:
     mem_out: torch.Tensor
     stored: torch.Tensor
     margin: float
+    attended: torch.Tensor | None
 
 
 def make_processor(size: int):
@@ -89,7 +90,7 @@ class Reference:
         session.obj_with_new_inputs = list(prompts)
         # The session keeps neither the predicted IoU nor the memory before rounding. It goes through the
         # frames, and through the objects in each; memories it may encode for all objects at once.
-        ious, margins, memories = [], [], []
+        ious, margins, memories, attended = [], [], [], []
         decoder = self.model.mask_decoder
         threshold = decoder.dynamic_multimask_stability_thresh
         stability = []
@@ -105,7 +106,10 @@ class Reference:
             ious.append(best[0].reshape(1, 1))
             margins.append(float(best[0] - best[1]) if len(best) > 1 else stability.pop())
 
+        # The first norm behind the first self-attention gets what no memory has reached yet.
+        meeting = self.model.memory_attention.layers[0].layer_norm2
         hooks = [decoder.register_forward_hook(decoded),
+                 meeting.register_forward_pre_hook(lambda _m, i: attended.append(i[0].reshape(1, -1, i[0].shape[-1]))),
                  self.model.memory_encoder.register_forward_hook(lambda _m, _i, out: memories.extend(out[0].split(1)))]
         decoder._get_stability_scores = measured
         try:
@@ -118,7 +122,8 @@ class Reference:
         states = {}
         for row, (obj, prompt) in enumerate(prompts.items()):
             own = slice(row, None, len(prompts))
-            states[obj] = self._states(session, session.obj_id_to_idx(obj), ious[own], memories[own], margins[own])
+            states[obj] = self._states(session, session.obj_id_to_idx(obj), ious[own], memories[own], margins[own],
+                                       [None, *attended[own]])
             if prompt.mask is not None:
                 states[obj][frame].iou = torch.ones(1, 1)
         return states
@@ -134,11 +139,13 @@ class Reference:
             kwargs["input_boxes"] = [[list(prompt.box)]]
         self.processor.add_inputs_to_inference_session(**kwargs)
 
-    def _states(self, session, index: int, ious: list, memories: list, margins: list) -> dict[int, FrameState]:
+    def _states(self, session, index: int, ious: list, memories: list, margins: list, attended: list,
+                ) -> dict[int, FrameState]:
         stored = session.output_dict_per_obj[index]
         merged = {**stored["cond_frame_outputs"], **stored["non_cond_frame_outputs"]}
         states = {}
-        for (frame, out), iou, memory, margin in zip(sorted(merged.items()), ious, memories, margins, strict=True):
+        for (frame, out), iou, memory, margin, met in zip(sorted(merged.items()), ious, memories, margins, attended,
+                                                          strict=True):
             kept = out["maskmem_features"].float()
             if self.model.config.model_type == "sam2_video":
                 kept = kept.permute(1, 0, 2)  # stored as (g*g, 1, D)
@@ -148,7 +155,7 @@ class Reference:
             mask = out["pred_masks"]
             states[frame] = FrameState(mask.reshape(1, 1, *mask.shape[-2:]), iou,
                                        out["object_score_logits"].reshape(1, 1),
-                                       out["object_pointer"].reshape(1, -1), memory, kept, margin)
+                                       out["object_pointer"].reshape(1, -1), memory, kept, margin, met)
         return states
 
     def features(self, frame: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -238,14 +238,13 @@ class TrainableModel(nn.Module):
             self._bind(resampler, "latents_2d", lambda s=source: s.latents_2d[None, :, None])
         attention = parts["track"].attention
         self._bind(attention, "time_table", lambda: m.memory_temporal_positional_encoding[:, 0, 0])
+        first = parts["image_encoder"].attention.own
         for layer, source in zip(attention.layers, m.memory_attention.layers):
-            own, cross = source.self_attn, source.cross_attn_image
-            for query, attention_of in ((layer.own_q, own), (layer.cross.q, cross)):
+            for made, of in ((layer.own or first, source.self_attn), (layer.cross, source.cross_attn_image)):
                 # The exporter puts a scale that is a power of two into the query's weights.
-                scale = attention_of.scaling if query.scale is None else 1.0
-                self._bind_half_split(query.linear, attention_of.q_proj, scale)
-            self._bind_half_split(layer.own_k, own.k_proj)
-            self._bind_half_split(layer.cross.k, cross.k_proj)
+                scale = of.scaling if made.q.scale is None else 1.0
+                self._bind_half_split(made.q.linear, of.q_proj, scale)
+                self._bind_half_split(made.k, of.k_proj)
 
     def _bind_half_split(self, copied: nn.Module, linear: nn.Linear, scale: float = 1.0) -> None:
         """Even outputs first, then odd ones, as the exporter's rotation wants them."""

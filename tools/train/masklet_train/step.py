@@ -131,7 +131,8 @@ def run_clip(net: TrainableModel, clip: Clip, teacher: float = 0.0, generator: t
     dims, step = net.dims, net.track
     count, frames = clip.images.shape[:2]
     rows = len(clip.clip)
-    s0, s1, feat = (x.reshape(count, frames, *x.shape[1:]) for x in net.image_encoder(clip.images.flatten(0, 1)))
+    s0, s1, feat, attended = (x.reshape(count, frames, *x.shape[1:])
+                              for x in net.image_encoder(clip.images.flatten(0, 1)))
     # Nothing else bounds the features of the folded backbone; where they outgrow the position encoding
     # and the prompt embeddings, prompts and memories are no longer seen.
     excess = sum(F.relu(x.square().mean() - 1) + 0.02 * x.square().mean() for x in (s0, s1, feat))
@@ -161,7 +162,7 @@ def run_clip(net: TrainableModel, clip: Clip, teacher: float = 0.0, generator: t
             if not memory:
                 # All masked alike is attention to all of it, so the contents have to go as well.
                 bank |= {name: torch.zeros_like(bank[name]) for name in ("mem", "ptr", "mem_valid", "ptr_valid")}
-            x = step.attention(f, **bank)
+            x = step.attention(take(attended, t), **bank)
             out = decode(step.decoder, x + step.no_mask, step.blank.expand(rows, -1, -1), None, f0, f1)
             loss, scored = decoded_loss(out, truth[:, t], area[:, t], None)
             pick = out.choose(torch.zeros(rows, dtype=torch.bool))

@@ -52,7 +52,7 @@ def test_the_training_step_computes_what_the_exported_components_compute(trainer
         got = run_clip(trainer.net, clip).masks
         for row, index in enumerate(clip.clip.tolist()):
             feats = [parts["image_encoder"](clip.images[index, t : t + 1]) for t in range(4)]
-            s0, s1, f = feats[0]
+            s0, s1, f, _ = feats[0]
             out = parts["prompt_decoder"](f, s0, s1, clip.points[row : row + 1], clip.labels[row : row + 1],
                                           clip.multimask[row : row + 1])
             if clip.by_mask[row]:
@@ -67,8 +67,8 @@ def test_the_training_step_computes_what_the_exported_components_compute(trainer
             for t in range(1, 4):
                 bank = memory_inputs(dims, t, 100, [(entry, tracked)])
                 bank = {k: torch.from_numpy(v) for k, v in bank.items()}
-                s0, s1, f = feats[t]
-                out = parts["track_step"](f, s0, s1, **bank)
+                s0, s1, f, attended = feats[t]
+                out = parts["track_step"](f, s0, s1, attended, **bank)
                 assert torch.allclose(got[t][row], out[0][0], atol=2e-3, rtol=1e-3), f"row {row} frame {t}"
                 tracked[t] = Entry(t, out[4].numpy()[0], out[2].numpy()[0])
 
