@@ -447,7 +447,7 @@ fn auto_takes_a_device_with_engines_and_says_when_it_leaves_one_unused() {
 fn nvml(folder: &Path) -> Option<()> {
     fs::create_dir_all(folder).unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/nvml.c");
-    let compiled = Command::new("cc")
+    let compiled = masklet_sim_cuda::support::c_compiler()
         .args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"])
         .arg(folder.join("libnvidia-ml.so.1"))
         .arg(source)

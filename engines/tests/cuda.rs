@@ -7,7 +7,7 @@ use masklet_engines::cuda::{
     BlockStrategy, CaptureError, CudaError, Device, DeviceBlock, Event, GraphExec, PinnedBlock,
     PinnedKind, Stream, availability, counter,
 };
-use masklet_sim_cuda::support::{Control, Report, command, run};
+use masklet_sim_cuda::support::{Control, Report, c_compiler, command, run};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -60,12 +60,6 @@ fn in_child(test: &str, setup: impl FnOnce(&mut Command)) -> bool {
     false
 }
 
-/// The C compiler for what this program runs on, which an emulator's host does not call `cc`.
-fn compiler() -> String {
-    let cross = format!("CC_{}_unknown_linux_gnu", std::env::consts::ARCH);
-    std::env::var(cross).unwrap_or_else(|_| "cc".to_owned())
-}
-
 #[test]
 fn a_library_that_is_not_the_driver_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -74,7 +68,7 @@ fn a_library_that_is_not_the_driver_is_refused() {
     let in_child = in_child(name, |command| {
         let source = folder.path().join("empty.c");
         std::fs::write(&source, "int masklet_empty;\n").unwrap();
-        let built = Command::new(compiler())
+        let built = c_compiler()
             .args(["-shared", "-fPIC", "-o"])
             .args([&library, &source])
             .status();

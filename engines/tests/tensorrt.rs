@@ -177,7 +177,7 @@ fn what_is_no_tensorrt_or_an_unknown_one_is_refused() {
     let compile = |folder: &std::path::Path, source: &str| {
         let code = folder.join("fake.c");
         std::fs::write(&code, source).unwrap();
-        std::process::Command::new("cc")
+        masklet_sim_cuda::support::c_compiler()
             .args(["-shared", "-fPIC", "-o"])
             .arg(folder.join("libnvinfer.so.10"))
             .arg(&code)

@@ -86,6 +86,13 @@ pub fn library_folder() -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
+/// The C compiler for what this program runs on: on an emulated machine that is not `cc`, and the
+/// build names it in `CC_aarch64_unknown_linux_gnu` or the like.
+pub fn c_compiler() -> Command {
+    let cross = format!("CC_{}_unknown_linux_gnu", std::env::consts::ARCH);
+    Command::new(std::env::var_os(cross).unwrap_or_else(|| "cc".into()))
+}
+
 /// A command whose CUDA driver is the stand-in.
 ///
 /// # Errors
