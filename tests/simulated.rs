@@ -162,14 +162,18 @@ fn the_device_gives_the_masks_of_the_cpu_and_allocates_nothing_after_warm_up() {
     };
     let models = ["--models", "edgetam_small_points,edgetam_small_mask"];
     let expected = bench.reference(&models);
-    let orders: [&[(&str, &str)]; 3] = [
-        &[("SCHEDULE", "lazy")],
-        &[("SCHEDULE", "random"), ("SEED", "7")],
+    let orders: [(&str, &[(&str, &str)]); 3] = [
+        ("copy", &[("SCHEDULE", "lazy")]),
+        ("in-place", &[("SCHEDULE", "random"), ("SEED", "7")]),
         // A driver that refuses large plain blocks, as L4T 36.4.7 does.
-        &[("SCHEDULE", "others"), ("PLAIN_LIMIT", "4000000")],
+        (
+            "auto",
+            &[("SCHEDULE", "others"), ("PLAIN_LIMIT", "4000000")],
+        ),
     ];
-    for settings in orders {
-        let (ran, report) = bench.run("sim", &models, settings);
+    for (staging, settings) in orders {
+        let args = [&models[..], &["--frame-staging", staging]].concat();
+        let (ran, report) = bench.run("sim", &args, settings);
         assert_eq!(ran.code, 0, "{settings:?} {ran:?}");
         assert!(ran.stderr.contains("SIMULATED"), "{}", ran.stderr);
         assert!(ran.stdout.contains("0 after warm-up"), "{}", ran.stdout);
@@ -210,6 +214,25 @@ fn the_device_gives_the_masks_of_the_cpu_and_allocates_nothing_after_warm_up() {
         assert_eq!(least.as_u64(), Some(free[0]));
         let run: Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
         assert_eq!(run["backend"]["simulated"], true);
+        // The stand-in's device is integrated, so there is something to choose from.
+        let ways = &run["free_options"]["frame-staging-measured.edgetam_small"];
+        let [way] = ways.as_array().unwrap().as_slice() else {
+            panic!("one size, so one way: {ways}");
+        };
+        assert_eq!((&way["width"], &way["height"]), (&97.into(), &64.into()));
+        match (way["copy_ms"].as_f64(), way["in_place_ms"].as_f64()) {
+            (Some(copy), Some(in_place)) => {
+                assert_eq!(
+                    (staging, &way["in_place"]),
+                    ("auto", &(in_place < copy).into())
+                );
+            }
+            measured => {
+                assert_eq!(measured, (None, None));
+                assert_eq!(way["in_place"], staging == "in-place");
+                assert_ne!(staging, "auto");
+            }
+        }
         let mapped = report.allocations.iter().any(|a| a.kind == "chunk");
         assert_eq!(mapped, settings.len() > 1 && settings[1].0 == "PLAIN_LIMIT");
     }
@@ -270,7 +293,8 @@ fn a_forgotten_wait_gives_wrong_masks_here() {
     // The same schedule gives the right masks when waits are kept, so they alone make the difference.
     for (waits, right) in [("1", true), ("0", false)] {
         let settings = [("SCHEDULE", "lazy"), ("WAITS", waits)];
-        let (ran, _) = bench.run("sim", &[], &settings);
+        // A frame that is copied is waited for; one that is read in place is not.
+        let (ran, _) = bench.run("sim", &["--frame-staging", "copy"], &settings);
         assert_eq!(ran.code, 0, "waits {waits}: {ran:?}");
         let same = tree(&bench.path("sim").join("masks")) == expected;
         assert_eq!(same, right, "waits {waits}: masks are the CPU's: {same}");

@@ -8,7 +8,8 @@ use masklet::dataset::{Split, SplitOptions};
 use masklet::error::{Classified, ErrorClass};
 use masklet::prompts::{ModelTag, PromptKind};
 use masklet_engines::backend::{
-    self, Availability, BackendError, BackendKind, BackendOptions, FrameLimits, GraphMode,
+    self, Availability, BackendError, BackendKind, BackendOptions, FrameLimits, FrameStaging,
+    GraphMode,
 };
 use masklet_engines::bundle::{Bundle, BundleError, BundleStore, Precision, Wanted};
 use std::path::PathBuf;
@@ -132,6 +133,18 @@ pub enum GraphArg {
     Off,
 }
 
+/// How the bytes of a frame reach the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StagingArg {
+    /// On an integrated device the faster of the two, measured; elsewhere copied.
+    Auto,
+    /// Copied.
+    Copy,
+    /// Read where the host wrote them.
+    InPlace,
+}
+
 /// Which models.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Models")]
@@ -250,6 +263,9 @@ pub struct ResourceArgs {
     /// Run components from captured CUDA graphs.
     #[arg(long, value_enum, default_value_t = GraphArg::Auto, value_name = "WHEN")]
     pub cuda_graph: GraphArg,
+    /// How frames reach the device.
+    #[arg(long, value_enum, default_value_t = StagingArg::Auto, value_name = "HOW")]
+    pub frame_staging: StagingArg,
     /// Threads of the CPU backend; 0 for one per core.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub threads: usize,
@@ -272,6 +288,11 @@ impl ResourceArgs {
                 GraphArg::Auto => GraphMode::Auto,
                 GraphArg::On => GraphMode::On,
                 GraphArg::Off => GraphMode::Off,
+            },
+            staging: match self.frame_staging {
+                StagingArg::Auto => FrameStaging::Auto,
+                StagingArg::Copy => FrameStaging::Copy,
+                StagingArg::InPlace => FrameStaging::InPlace,
             },
         }
     }

@@ -488,6 +488,11 @@ fn run_model(
         args.find_rate
             .search(&mut session, folder, progress, &split.videos, tag, *prompt)?;
     }
+    if let Some(frames) = session.backend.frames() {
+        let name = &session.bundle.manifest().name;
+        let option = format!("frame-staging-measured.{name}");
+        folder.note(&option, json!(frames.ways()));
+    }
     Ok(())
 }
 
@@ -614,6 +619,7 @@ fn manifest(
             "cuda-graph",
             json!(format!("{:?}", args.resources.cuda_graph).to_lowercase()),
         ),
+        ("frame-staging", json!(args.resources.frame_staging)),
         ("objects", json!(args.objects)),
         ("max-clip-frames", json!(args.max_clip_frames)),
         ("fill-holes", json!(args.fill_holes)),

@@ -68,7 +68,9 @@ where
         num_frames,
     )?;
     if let Some(device) = on_device {
-        tracker = tracker.on_device(device)?;
+        let staged = slots.first().map(|slot| slot.view());
+        let staged = staged.as_ref().and_then(|view| view.as_slice().ok());
+        tracker = tracker.on_device(device, staged.unwrap_or_default())?;
     }
     if session.settings.no_memory {
         tracker = tracker.without_memory();

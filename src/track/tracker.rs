@@ -293,12 +293,16 @@ impl<'r> VideoTracker<'r> {
         self
     }
 
-    /// Has the device do its part in this video.
+    /// Has the device do its part in this video. `staged`: staging memory of a frame, whatever is in it.
     ///
     /// # Errors
     /// When the video does not fit what was planned, or the device fails.
-    pub fn on_device(mut self, mut device: DeviceVideo<'r>) -> Result<Self, TrackError> {
-        device.frames.open(device.size, &mut device.video)?;
+    pub fn on_device(
+        mut self,
+        mut device: DeviceVideo<'r>,
+        staged: &[u8],
+    ) -> Result<Self, TrackError> {
+        device.frames.open(device.size, staged, &mut device.video)?;
         self.device = Some(device);
         Ok(self)
     }

@@ -181,11 +181,20 @@ pub struct Needs {
 /// The ends of the pipeline that a device can do itself: frames go up as bytes, masks come down as
 /// bits. Memory is given in the order of [`Needs::video`] and [`Needs::staging`].
 pub trait DeviceFrames {
-    /// Prepares for videos of one size: uploads the resize tables.
+    /// Prepares for videos of one size: uploads the resize tables and, the first time for a size,
+    /// chooses how frames reach the device. `frame` is staging memory of a frame, whatever is in it.
     ///
     /// # Errors
     /// When a row is too small, or the device fails.
-    fn open(&self, size: FrameSize, video: &mut [Tensor<'_>]) -> Result<(), BackendError>;
+    fn open(
+        &self,
+        size: FrameSize,
+        frame: &[u8],
+        video: &mut [Tensor<'_>],
+    ) -> Result<(), BackendError>;
+
+    /// How frames reach the device, for every size that was opened.
+    fn ways(&self) -> Vec<FrameWay>;
 
     /// Queues a frame: RGB bytes in staging memory to the normalised `image` tensor. The bytes must
     /// stay as they are until the frame's masks have come down.
@@ -485,6 +494,35 @@ pub enum GraphMode {
     Off,
 }
 
+/// How the bytes of a frame reach the kernel that resizes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FrameStaging {
+    /// On an integrated device, whose memory is the host's, the faster of the two, measured for every
+    /// size of frame; elsewhere copied.
+    #[default]
+    Auto,
+    /// Copied to the device first.
+    Copy,
+    /// Read where the host wrote them.
+    InPlace,
+}
+
+/// How frames of a size reach the device, and what was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct FrameWay {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Read in place, not copied.
+    pub in_place: bool,
+    /// Milliseconds to copy a frame and resize its columns; `None` where nothing was measured.
+    pub copy_ms: Option<f64>,
+    /// Milliseconds to resize a frame's columns in place.
+    pub in_place_ms: Option<f64>,
+}
+
 /// How a backend runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BackendOptions {
@@ -496,6 +534,8 @@ pub struct BackendOptions {
     pub device: usize,
     /// Captured graphs.
     pub graphs: GraphMode,
+    /// How frames reach the device.
+    pub staging: FrameStaging,
 }
 
 /// Opens a backend for a bundle.

@@ -1,11 +1,13 @@
 //! Both ends of the pipeline on the device: frames up as bytes, masks down as bits.
 //!
 //! A frame's bytes go up on a stream of their own; the compute stream waits for them before it
-//! resizes, and they wait for the resize of the frame before. Everything else is on the compute
-//! stream, in order.
+//! resizes, and they wait for the resize of the frame before. Where they are read in place
+//! ([`super::staging`]) nothing goes up. Everything else is on the compute stream, in order.
 
 use super::{TensorRtBackend, run_error};
-use crate::backend::{BackendError, DeviceFrames, FrameLimits, FrameSize, MaskBits, Normalization};
+use crate::backend::{
+    BackendError, DeviceFrames, FrameLimits, FrameSize, FrameWay, MaskBits, Normalization,
+};
 use crate::cuda::kernels;
 use crate::memory::{PlanRow, Tensor, TensorMut, TensorRef};
 use crate::tensor::DType;
@@ -71,17 +73,35 @@ fn mask_shape(size: FrameSize) -> kernels::MaskBits {
 }
 
 impl DeviceFrames for TensorRtBackend {
-    fn open(&self, size: FrameSize, video: &mut [Tensor<'_>]) -> Result<(), BackendError> {
+    fn open(
+        &self,
+        size: FrameSize,
+        frame: &[u8],
+        video: &mut [Tensor<'_>],
+    ) -> Result<(), BackendError> {
         let tables = kernels::ResizeTables::new(size.height, size.width, self.side)?;
         let bytes = tables.to_bytes();
-        place(video, PIXELS, "a frame", size.rgb_bytes())?;
-        place(video, NARROWED, "a narrowed frame", tables.scratch_bytes())?;
+        let pixels = place(video, PIXELS, "a frame", size.rgb_bytes())?;
+        let scratch = place(video, NARROWED, "a narrowed frame", tables.scratch_bytes())?;
         place(video, BITS, "a mask", size.mask_bytes())?;
         let to = place(video, TABLES, "the resize tables", bytes.len())?;
         // SAFETY: the row is device memory of enough bytes that only this backend's streams touch.
         unsafe { self.transfer()?.upload(&self.compute, &bytes, to)? };
+        let on_device = kernels::Frame {
+            pixels,
+            tables: to,
+            scratch,
+            tensor: 0,
+        };
+        let staged = frame.get(..size.rgb_bytes()).unwrap_or_default();
+        // SAFETY: the rows are this video's and as large as the kernels need (checked above).
+        unsafe { self.choose_way(size, &tables, staged, on_device)? };
         *self.tables.borrow_mut() = Some((size, tables));
         Ok(())
+    }
+
+    fn ways(&self) -> Vec<FrameWay> {
+        self.ways.borrow().clone()
     }
 
     fn load(
@@ -108,23 +128,27 @@ impl DeviceFrames for TensorRtBackend {
                 planned: size.rgb_bytes(),
             });
         }
+        let in_place = self.in_place(size, rgb);
         let frame = kernels::Frame {
-            pixels,
+            pixels: in_place.unwrap_or(pixels),
             tables: place(video, TABLES, "the resize tables", tables.bytes())?,
             scratch: place(video, NARROWED, "a narrowed frame", tables.scratch_bytes())?,
             tensor: image.address() as u64,
         };
-        self.upload.wait(&self.resized)?;
-        // SAFETY: source and target are as long as the frame; the source stays until the frame's
-        // masks are down (the trait's contract), the target is not touched by others until the
-        // resize that waits for this copy, and the copy waits for the resize before it.
-        unsafe {
-            self.upload
-                .copy_to_device(frame.pixels, rgb.as_ptr(), rgb.len())?;
+        if in_place.is_none() {
+            self.upload.wait(&self.resized)?;
+            // SAFETY: source and target are as long as the frame; the source stays until the frame's
+            // masks are down (the trait's contract), the target is not touched by others until the
+            // resize that waits for this copy, and the copy waits for the resize before it.
+            unsafe {
+                self.upload
+                    .copy_to_device(frame.pixels, rgb.as_ptr(), rgb.len())?;
+            }
+            self.uploaded.record(&self.upload)?;
+            self.compute.wait(&self.uploaded)?;
         }
-        self.uploaded.record(&self.upload)?;
-        self.compute.wait(&self.uploaded)?;
-        // SAFETY: every address was checked against its size above and belongs to this video.
+        // SAFETY: every address was checked against its size above and belongs to this video; bytes
+        // that are read in place stay as well (the trait's contract).
         unsafe {
             self.vision
                 .preprocess(&self.compute, tables, &normalization, frame)?;

@@ -15,11 +15,12 @@ mod allocator;
 mod engines;
 mod events;
 mod frames;
+mod staging;
 mod transfer;
 
 use crate::backend::{
     Backend, BackendError, BackendInfo, BackendKind, BackendOptions, DeviceFrames, DeviceMemory,
-    FrameLimits, FrameSize, GraphMode, Needs, Stamp,
+    FrameLimits, FrameSize, FrameStaging, FrameWay, GraphMode, Needs, Stamp,
 };
 use crate::bundle::{Bundle, Component};
 use crate::cuda::kernels::{ResizeTables, Vision};
@@ -99,6 +100,10 @@ pub struct TensorRtBackend {
     loaded: RefCell<Vec<Loaded>>,
     transfer: OnceCell<Transfer>,
     tables: RefCell<Option<(FrameSize, ResizeTables)>>,
+    /// Where the device finds staging memory, and how frames of each size come to it.
+    mapped: OnceCell<staging::Mapped>,
+    ways: RefCell<Vec<FrameWay>>,
+    staging: FrameStaging,
     events: EventRing,
     resized: Event,
     uploaded: Event,
@@ -132,6 +137,9 @@ impl TensorRtBackend {
             loaded: RefCell::default(),
             transfer: OnceCell::new(),
             tables: RefCell::default(),
+            mapped: OnceCell::new(),
+            ways: RefCell::default(),
+            staging: options.staging,
             events: EventRing::new(&device)?,
             resized: Event::new(&device, false)?,
             uploaded: Event::new(&device, false)?,
@@ -222,6 +230,10 @@ impl Backend for TensorRtBackend {
     fn staging_slab(&self, bytes: usize) -> Result<Option<Slab>, BackendError> {
         let kind = PinnedKind::ReadBack;
         let block = PinnedBlock::allocate(&self.device, bytes, kind, "the staging memory")?;
+        if let Some(mapped) = staging::Mapped::of(&block) {
+            // A second staging slab is not looked at in place.
+            let _ = self.mapped.set(mapped);
+        }
         Ok(Some(block.into_slab()?))
     }
 

@@ -57,6 +57,14 @@ impl MaskBits {
     }
 }
 
+/// Threads of a block of the resize.
+const BLOCK: [u32; 2] = [32, 8];
+
+/// Blocks of the resize for `columns` x `rows` results.
+fn grid(columns: u32, rows: u32) -> [u32; 3] {
+    [columns.div_ceil(BLOCK[0]), rows.div_ceil(BLOCK[1]), 1]
+}
+
 /// The kernels, loaded on a device.
 #[derive(Debug)]
 pub struct Vision {
@@ -108,32 +116,10 @@ impl Vision {
         normalization: &Normalization,
         frame: Frame,
     ) -> Result<(), CudaError> {
-        let (height, width, size) = (tables.height(), tables.width(), tables.size());
-        let [columns, rows] = tables.addresses(frame.tables);
-        let block = [32, 8];
-        let grid = |rows: u32| [size.div_ceil(block[0]), rows.div_ceil(block[1]), 1];
-        let axis = tables.columns();
-        // SAFETY: types and order are the kernel's; the rest is the caller's promise.
-        unsafe {
-            launch(
-                stream,
-                self.columns,
-                grid(height),
-                block,
-                [
-                    argument(&frame.pixels),
-                    argument(&frame.scratch),
-                    argument(&columns[0]),
-                    argument(&columns[1]),
-                    argument(&columns[2]),
-                    argument(&axis.window),
-                    argument(&axis.precision),
-                    argument(&width),
-                    argument(&height),
-                    argument(&size),
-                ],
-            )?;
-        }
+        // SAFETY: the caller's promise.
+        unsafe { self.narrow(stream, tables, frame)? };
+        let size = tables.size();
+        let [_, rows] = tables.addresses(frame.tables);
         let axis = tables.rows();
         let shift = normalization.mean.map(|mean| mean * 255.0);
         let scale = normalization.std.map(|std| std * 255.0);
@@ -142,8 +128,8 @@ impl Vision {
             launch(
                 stream,
                 self.rows,
-                grid(size),
-                block,
+                grid(size, size),
+                BLOCK,
                 [
                     argument(&frame.scratch),
                     argument(&frame.tensor),
@@ -159,6 +145,46 @@ impl Vision {
                     argument(&scale[0]),
                     argument(&scale[1]),
                     argument(&scale[2]),
+                ],
+            )
+        }
+    }
+
+    /// The first half of [`Self::preprocess`], the only one that reads the frame: columns resized, into
+    /// scratch.
+    ///
+    /// # Safety
+    /// As there; `frame.tensor` is not touched.
+    ///
+    /// # Errors
+    /// When the driver refuses the launch.
+    pub unsafe fn narrow(
+        &self,
+        stream: &Stream,
+        tables: &ResizeTables,
+        frame: Frame,
+    ) -> Result<(), CudaError> {
+        let (height, width, size) = (tables.height(), tables.width(), tables.size());
+        let [columns, _] = tables.addresses(frame.tables);
+        let axis = tables.columns();
+        // SAFETY: types and order are the kernel's; the rest is the caller's promise.
+        unsafe {
+            launch(
+                stream,
+                self.columns,
+                grid(size, height),
+                BLOCK,
+                [
+                    argument(&frame.pixels),
+                    argument(&frame.scratch),
+                    argument(&columns[0]),
+                    argument(&columns[1]),
+                    argument(&columns[2]),
+                    argument(&axis.window),
+                    argument(&axis.precision),
+                    argument(&width),
+                    argument(&height),
+                    argument(&size),
                 ],
             )
         }
