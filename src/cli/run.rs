@@ -149,6 +149,9 @@ pub fn run(mut args: RunArgs) -> anyhow::Result<u8> {
     args.baseline_options
         .check(&modes, &models, args.resources.threads())?;
     let (kind, unused_device) = args.resources.choose(&models)?;
+    if kind == BackendKind::Cpu {
+        masklet_engines::cpu::keep_heap();
+    }
     let demand = Demand {
         objects: match args.objects {
             ObjectMode::Lockstep => most_objects(&split),

@@ -4,6 +4,10 @@
 //! component's boundary lies in the arena; weights and the runtime's scratch memory do not, they
 //! are the runtime's own heap, which reports must say ([`BackendInfo::outside_arena`]).
 
+mod heap;
+
+pub use heap::keep_heap;
+
 use crate::backend::{
     Backend, BackendError, BackendInfo, BackendKind, DeviceFrames, FrameLimits, Needs, Stamp,
 };
