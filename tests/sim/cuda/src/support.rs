@@ -86,11 +86,22 @@ pub fn library_folder() -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
-/// The C compiler for what this program runs on: on an emulated machine that is not `cc`, and the
-/// build names it in `CC_aarch64_unknown_linux_gnu` or the like.
+/// The C compiler for what this program runs on.
 pub fn c_compiler() -> Command {
-    let cross = format!("CC_{}_unknown_linux_gnu", std::env::consts::ARCH);
-    Command::new(std::env::var_os(cross).unwrap_or_else(|| "cc".into()))
+    compiler("CC", "cc")
+}
+
+/// The C++ compiler for what this program runs on.
+pub fn cxx_compiler() -> Command {
+    compiler("CXX", "c++")
+}
+
+/// On an emulated machine `cc` is that of its host; the build names the right one in
+/// `CC_aarch64_unknown_linux_gnu` or the like.
+fn compiler(variable: &str, usual: &str) -> Command {
+    let cross = format!("{variable}_{}_unknown_linux_gnu", std::env::consts::ARCH);
+    let named = std::env::var_os(cross).or_else(|| std::env::var_os(variable));
+    Command::new(named.unwrap_or_else(|| usual.into()))
 }
 
 /// A command whose CUDA driver is the stand-in.

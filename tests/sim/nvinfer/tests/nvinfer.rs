@@ -52,13 +52,13 @@ fn make_stage(headers: &Path) -> tempfile::TempDir {
         assert!(output.status.success(), "{command:?}: {errors}");
     };
     compile(
-        Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()))
+        masklet_sim_cuda::support::c_compiler()
             .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-o"])
             .arg(folder.path().join("libcuda.so.1"))
             .arg(package.join("tests/fake_cuda.c")),
     );
     compile(
-        Command::new(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()))
+        masklet_sim_cuda::support::cxx_compiler()
             .args(["-std=c++17", "-O1", "-Wno-deprecated-declarations", "-I"])
             .arg(package.join("cxx/cuda"))
             .arg("-isystem")
