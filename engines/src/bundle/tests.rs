@@ -44,7 +44,7 @@ fn the_embedded_bundle_opens_and_is_the_same_from_a_folder() {
 fn an_unknown_version_is_refused_before_anything_else() {
     let text = refusal(|t| t.replace("format = 2", "format = 9\nwhatever = true"));
     assert!(
-        text.contains("format 9 is not known") && text.contains("reads format 1"),
+        text.contains("format 9 is not known") && text.contains("reads format 2"),
         "{text}"
     );
 }
