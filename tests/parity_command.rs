@@ -98,15 +98,18 @@ fn what_cannot_be_compared_is_said_in_a_sentence() {
     let ran = masklet(&["parity", "--backend", "cpu"]);
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.stderr.contains("--reference"), "{ran:?}");
-    let ran = masklet(&[
-        "parity",
-        "--backend",
-        "cpu",
-        "--against",
-        "pytorch",
-        "--python",
-        "/nowhere/python",
-    ]);
-    assert_eq!(ran.code, 3, "{ran:?}");
-    assert!(ran.stderr.contains("MASKLET_PYTHON"), "{ran:?}");
+    // One that is not there, and one that ends without a word.
+    for python in ["/nowhere/python", "/bin/false"] {
+        let ran = masklet(&[
+            "parity",
+            "--backend",
+            "cpu",
+            "--against",
+            "pytorch",
+            "--python",
+            python,
+        ]);
+        assert_eq!(ran.code, 3, "{ran:?}");
+        assert!(ran.stderr.contains("MASKLET_PYTHON"), "{ran:?}");
+    }
 }
