@@ -137,15 +137,17 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Looks for sensors and starts the thread.
+    /// Looks for sensors, takes the first sample, so that what is missing is known from here on,
+    /// and starts the thread.
     ///
     /// # Errors
     /// The system's own error when no thread can be had.
     pub fn start(options: &TelemetryOptions) -> std::io::Result<Self> {
-        let recorder = Recorder::new(&options.root, options.gpu.as_ref(), CAPACITY);
+        let mut recorder = Recorder::new(&options.root, options.gpu.as_ref(), CAPACITY);
         let columns: Arc<[Column]> = recorder.columns().into();
-        let recorder = Arc::new(Mutex::new(recorder));
         let (origin, hz) = (Instant::now(), options.hz.clamp(1, 10));
+        recorder.sample(origin.elapsed().as_secs_f64());
+        let recorder = Arc::new(Mutex::new(recorder));
         let cpu_ns = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = channel();
         let (seen, spent) = (Arc::clone(&recorder), Arc::clone(&cpu_ns));
@@ -155,8 +157,6 @@ impl Telemetry {
                 let period = Duration::from_secs(1) / hz;
                 let mut due = origin;
                 loop {
-                    lock(&seen).sample(origin.elapsed().as_secs_f64());
-                    spent.store(thread_cpu_ns(), Ordering::Relaxed);
                     // Beats keep their distance from the start, whatever a sample took.
                     due += period;
                     let now = Instant::now();
@@ -167,6 +167,8 @@ impl Telemetry {
                         Err(RecvTimeoutError::Timeout) => {}
                         Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
                     }
+                    lock(&seen).sample(origin.elapsed().as_secs_f64());
+                    spent.store(thread_cpu_ns(), Ordering::Relaxed);
                 }
             })?;
         Ok(Self {

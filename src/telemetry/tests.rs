@@ -166,3 +166,20 @@ fn the_sampler_of_a_tree_without_sensors_says_why() {
     );
     assert!(!peak.exact);
 }
+
+#[test]
+fn what_is_missing_is_known_from_the_start() {
+    let (_dir, root) = tree(&[]);
+    let telemetry = Telemetry::start(&TelemetryOptions {
+        root,
+        gpu: None,
+        hz: 1,
+    })
+    .unwrap();
+    let missing = telemetry.record().missing;
+    assert!(missing["power_total_w"].contains("no power monitor"));
+    assert!(
+        missing["gpu_load_percent"].contains("no GPU"),
+        "{missing:?}"
+    );
+}
