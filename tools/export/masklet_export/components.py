@@ -96,9 +96,9 @@ class PromptDecoder(nn.Module):
 class MemoryStep(nn.Module):
     """Low-resolution logits of a decoded frame -> its memory. ``from_prompt`` is per object (B)."""
 
-    def __init__(self, model: nn.Module, dims: Dims, edgetam: bool):
+    def __init__(self, model: nn.Module, dims: Dims, edgetam: bool, form: Form = Form()):
         super().__init__()
-        self.encoder = MemoryEncoder(model, edgetam)
+        self.encoder = MemoryEncoder(model, edgetam, form)
         self.size = dims.size
         self.scale = float(model.config.sigmoid_scale_for_mem_enc)
         self.offset = float(model.config.sigmoid_bias_for_mem_enc)
@@ -142,11 +142,11 @@ class Shrink4(nn.Module):
 class MaskPrompt(nn.Module):
     """First frame of an object prompted by a mask: the mask is the result; only its pointer is decoded."""
 
-    def __init__(self, model: nn.Module, dims: Dims, edgetam: bool):
+    def __init__(self, model: nn.Module, dims: Dims, edgetam: bool, form: Form = Form()):
         super().__init__()
         self.embed = MaskEmbedding(model)
         self.decoder = MaskDecoder(model, dims.grid)
-        self.memory = MemoryStep(model, dims, edgetam)
+        self.memory = MemoryStep(model, dims, edgetam, form)
         self.shrink = Shrink4(dims.size)
         blank = frozen(model.prompt_encoder.not_a_point_embed.weight)[None]
         self.blank = nn.Parameter(blank.expand(1, 2, -1).contiguous(), requires_grad=False)
@@ -174,7 +174,7 @@ class TrackStep(nn.Module):
         super().__init__()
         self.attention = MemoryAttention(model, dims.grid, dims.tokens, edgetam, form)
         self.decoder = MaskDecoder(model, dims.grid)
-        self.memory = MemoryStep(model, dims, edgetam)
+        self.memory = MemoryStep(model, dims, edgetam, form)
         blank = frozen(model.prompt_encoder.not_a_point_embed.weight)[None]
         self.blank = nn.Parameter(blank.expand(1, 2, -1).contiguous(), requires_grad=False)
         self.no_mask = nn.Parameter(frozen(model.prompt_encoder.no_mask_embed.weight)[None], requires_grad=False)
@@ -191,8 +191,8 @@ def build_components(model: nn.Module, family: str, objects: int = 1, form: Form
     modules = {
         "image_encoder": build_image_encoder(model, family, dims.size, form),
         "prompt_decoder": PromptDecoder(model, dims),
-        "memory_encoder": MemoryStep(model, dims, edgetam),
-        "mask_prompt": MaskPrompt(model, dims, edgetam),
+        "memory_encoder": MemoryStep(model, dims, edgetam, form),
+        "mask_prompt": MaskPrompt(model, dims, edgetam, form),
         "track_step": TrackStep(model, dims, edgetam, form),
     }
     return {name: module.eval().requires_grad_(False) for name, module in modules.items()}, dims

@@ -88,12 +88,17 @@ class MaskDecoder(nn.Module):
         self.threshold = float(d.dynamic_multimask_stability_thresh)
 
     def _subpixels(self, feat: Tensor, levels: int) -> Tensor:
-        """(1, c, side, side) -> (1, g*g, 4 ** levels, c): the axis order that the upscaling leaves."""
+        """(1, c, side, side) -> (1, g*g, 4 ** levels, c): the axis order that the upscaling leaves.
+
+        Channels go last first; then whole pixels move, which runtimes do several times faster than
+        single numbers.
+        """
         g, c = self.grid, feat.shape[1]
+        x = feat.permute(0, 2, 3, 1)
         if levels == 1:
-            x = feat.reshape(c, g, 2, g, 2).permute(1, 3, 2, 4, 0)
+            x = x.reshape(g, 2, g, 2, c).permute(0, 2, 1, 3, 4)
         else:
-            x = feat.reshape(c, g, 2, 2, g, 2, 2).permute(1, 4, 2, 5, 3, 6, 0)
+            x = x.reshape(g, 2, 2, g, 2, 2, c).permute(0, 3, 1, 4, 2, 5, 6)
         return x.reshape(1, g * g, 4**levels, c)
 
     def _picture(self, mask: Tensor) -> Tensor:

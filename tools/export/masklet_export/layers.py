@@ -87,6 +87,43 @@ class ChannelNorm(nn.Module):
         return normalise(self.norm, x.permute(0, 2, 3, 1))
 
 
+class PlainNormedConv(nn.Module):
+    """A convolution and a layer norm over its channels: (b, c, h, w) -> (b, c', h', w')."""
+
+    def __init__(self, conv: nn.Conv2d, norm: nn.LayerNorm):
+        super().__init__()
+        self.conv, self.norm = conv, ChannelNorm(norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x)).permute(0, 3, 1, 2)
+
+
+class NormedConv(nn.Module):
+    """A convolution and a layer norm over its channels: (b, c, h, w) -> (b, c', h', w'), for CPUs.
+
+    The mean is taken off the convolution's weights, so that its output has none, and the squares are
+    summed as a convolution: nothing is transposed, and rows of few channels do not become rows of few
+    numbers. Squares need the range of f32.
+    """
+
+    def __init__(self, conv: nn.Conv2d, norm: nn.LayerNorm):
+        super().__init__()
+        c = conv.out_channels
+        self.conv = nn.Conv2d(conv.in_channels, c, conv.kernel_size, conv.stride, conv.padding)
+        for ours, theirs in ((self.conv.weight, conv.weight), (self.conv.bias, conv.bias)):
+            exact = theirs.detach().double()
+            ours.data = (exact - exact.mean(dim=0, keepdim=True)).float()
+        self.mean = nn.Parameter(torch.full((1, c, 1, 1), 1 / c), requires_grad=False)
+        self.scale = nn.Parameter(frozen(norm.weight)[:, None, None], requires_grad=False)
+        self.shift = nn.Parameter(frozen(norm.bias)[:, None, None], requires_grad=False)
+        self.eps = norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        deviation = torch.sqrt(F.conv2d(x * x, self.mean) + self.eps)
+        return x * (1 / deviation) * self.scale + self.shift
+
+
 def to_tokens(x: Tensor) -> Tensor:
     """(b, c, h, w) -> (b, h*w, c)."""
     return x.flatten(2).transpose(1, 2)

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import MASKED, ChannelNorm, attend, frozen, sine_grid, to_tokens
+from .layers import MASKED, ChannelNorm, NormedConv, PlainNormedConv, attend, frozen, sine_grid, to_tokens
 
 
 @dataclass(frozen=True)
 class Form:
-    """How memory attention is written; all forms compute the same function.
+    """How memory attention and the memory encoder are written; all forms compute the same function.
 
-    folded: fewer multiplications, in steps that no runtime fuses (see FoldedCrossAttention).
+    folded: less work, in steps that no runtime fuses (see FoldedCrossAttention and NormedConv).
     parts: into how many parts the queries are cut.
     """
 
@@ -28,10 +28,10 @@ class Form:
         """``attention`` is ``folded``, ``plain`` or None.
 
         None: folded in fp32, which is for CPUs; plain in low precision, which is for GPUs, whose
-        compilers look for the plain pattern. Folded, about 512 queries make a part.
+        compilers look for the plain pattern. Folded, about 1024 queries make a part.
         """
         folded = attention == "folded" or attention is None and precision == "fp32"
-        return Form(True, max(1, grid * grid // 512)) if folded else Form()
+        return Form(True, max(1, grid * grid // 1024)) if folded else Form()
 
 
 def half_split(linear: nn.Linear) -> nn.Linear:
@@ -43,6 +43,15 @@ def half_split(linear: nn.Linear) -> nn.Linear:
     rows = torch.cat([torch.arange(0, linear.out_features, 2), torch.arange(1, linear.out_features, 2)])
     out = nn.Linear(linear.in_features, linear.out_features)
     out.weight.data, out.bias.data = linear.weight.detach()[rows].clone(), linear.bias.detach()[rows].clone()
+    return out
+
+
+def merged(first: nn.Linear, second: nn.Linear) -> nn.Linear:
+    """``second(first(x))`` as one projection."""
+    out = nn.Linear(first.in_features, second.out_features)
+    weight, bias = second.weight.detach().double(), second.bias.detach().double()
+    out.weight.data = (weight @ first.weight.detach().double()).float()
+    out.bias.data = (weight @ first.bias.detach().double() + bias).float()
     return out
 
 
@@ -121,11 +130,7 @@ class FoldedCrossAttention(nn.Module):
         super().__init__()
         self.q, self.k = Query(module.q_proj, module.scaling), half_split(module.k_proj)
         self.back = nn.Parameter(self.k.weight.detach().clone(), requires_grad=False)  # (C, D)
-        o, v = module.o_proj, module.v_proj
-        self.vo = nn.Linear(v.in_features, o.out_features)
-        weight, bias = o.weight.detach().double(), o.bias.detach().double()
-        self.vo.weight.data = (weight @ v.weight.detach().double()).float()
-        self.vo.bias.data = (weight @ v.bias.detach().double() + bias).float()
+        self.vo = merged(module.v_proj, module.o_proj)
         self.split_keys, self.parts = split_keys, parts
 
     def forward(self, x: Tensor, table, bank: "Bank") -> Tensor:
@@ -171,14 +176,16 @@ class Bank:
 class SelfAttention(nn.Module):
     """Attention of the image to itself, normalised before and added after: (b, n, C) -> the same."""
 
-    def __init__(self, norm: nn.Module, module: nn.Module, parts: int):
+    def __init__(self, norm: nn.Module, module: nn.Module, form: Form):
         super().__init__()
         if module.num_attention_heads != 1:
             raise ValueError("memory attention with more than one head is not supported")
         self.norm = norm
         self.q, self.k = Query(module.q_proj, module.scaling), half_split(module.k_proj)
-        self.v, self.o = module.v_proj, module.o_proj
-        self.parts = parts
+        # As weights sum to one, values may be projected twice before they are mixed.
+        v, o = module.v_proj, module.o_proj
+        self.v, self.o = (merged(v, o), nn.Identity()) if form.folded else (v, o)
+        self.parts = form.parts
 
     def forward(self, x: Tensor, table) -> Tensor:
         """``table``: cos and sin (n, C/2) of the image tokens."""
@@ -202,7 +209,7 @@ class ImageAttention(nn.Module):
         self.register_buffer("cos", cos)
         self.register_buffer("sin", sin)
         self.register_buffer("image_place", 0.1 * to_tokens(sine_grid(width, grid)))
-        self.own = SelfAttention(module.layers[0].layer_norm1, module.layers[0].self_attn, form.parts)
+        self.own = SelfAttention(module.layers[0].layer_norm1, module.layers[0].self_attn, form)
 
     def forward(self, feat: Tensor) -> Tensor:
         return self.own(to_tokens(feat) + self.image_place, (self.cos, self.sin))
@@ -217,7 +224,7 @@ class MemoryLayer(nn.Module):
         if cross.num_attention_heads != 1:
             raise ValueError("memory attention with more than one head is not supported")
         # The first layer's is in ImageAttention.
-        self.own = None if first else SelfAttention(module.layer_norm1, module.self_attn, form.parts)
+        self.own = None if first else SelfAttention(module.layer_norm1, module.self_attn, form)
         self.cross = FoldedCrossAttention(cross, split_keys, form.parts) if form.folded else CrossAttention(cross)
         self.norm2, self.norm3 = module.layer_norm2, module.layer_norm3
         if hasattr(module, "mlp"):  # EdgeTAM
@@ -308,11 +315,12 @@ class MemoryEncoder(nn.Module):
     feat (1, C, g, g), mask (B, 1, S, S) already times 20 minus 10, obj_score (B, 1) -> (B, T, D).
     """
 
-    def __init__(self, model: nn.Module, edgetam: bool):
+    def __init__(self, model: nn.Module, edgetam: bool, form: Form):
         super().__init__()
         encoder = model.memory_encoder
-        self.down = nn.ModuleList([layer.conv for layer in encoder.mask_downsampler.layers])
-        self.down_norms = nn.ModuleList([ChannelNorm(layer.layer_norm) for layer in encoder.mask_downsampler.layers])
+        down = encoder.mask_downsampler.layers
+        normed = NormedConv if form.folded else PlainNormedConv
+        self.down = nn.ModuleList([normed(layer.conv, layer.layer_norm) for layer in down])
         self.down_activation = encoder.mask_downsampler.activation
         self.down_out = encoder.mask_downsampler.final_conv
         self.project_image = encoder.feature_projection
@@ -324,8 +332,8 @@ class MemoryEncoder(nn.Module):
         self.perceiver = Perceiver(model.spatial_perceiver) if edgetam else None
 
     def forward(self, feat: Tensor, mask: Tensor, obj_score: Tensor) -> Tensor:
-        for conv, norm in zip(self.down, self.down_norms):
-            mask = self.down_activation(norm(conv(mask))).permute(0, 3, 1, 2)
+        for layer in self.down:
+            mask = self.down_activation(layer(mask))
         x = self.project_image(feat) + self.down_out(mask)
         for block in self.fuser:
             x = block(x)

@@ -158,11 +158,12 @@ class _PlanarMemoryEncoder(MemoryEncoder):
 
     def forward(self, feat: Tensor, mask: Tensor, obj_score: Tensor) -> Tensor:
         x = mask
-        for conv, norm in zip(self.down, self.down_norms):
-            x = conv(x)
+        for layer in self.down:
+            norm = layer.norm.norm
+            x = layer.conv(x)
             x = x - x.mean(1, keepdim=True)
-            x = x * torch.rsqrt((x * x).mean(1, keepdim=True) + norm.norm.eps)
-            x = self.down_activation(x * norm.norm.weight[:, None, None] + norm.norm.bias[:, None, None])
+            x = x * torch.rsqrt((x * x).mean(1, keepdim=True) + norm.eps)
+            x = self.down_activation(x * norm.weight[:, None, None] + norm.bias[:, None, None])
         x = self.project_image(feat) + self.down_out(x)
         for block in self.fuser:
             x = block(x).contiguous()
