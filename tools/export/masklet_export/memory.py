@@ -18,10 +18,12 @@ class Form:
 
     folded: less work, in steps that no runtime fuses (see FoldedCrossAttention and NormedConv).
     parts: into how many parts the queries are cut.
+    squares: whether norms may sum squares (NormedConv), which fp16 has no range for.
     """
 
     folded: bool = False
     parts: int = 1
+    squares: bool = False
 
     @staticmethod
     def chosen(attention: str | None, precision: str, grid: int) -> "Form":
@@ -31,7 +33,7 @@ class Form:
         compilers look for the plain pattern. Folded, about 1024 queries make a part.
         """
         folded = attention == "folded" or attention is None and precision == "fp32"
-        return Form(True, max(1, grid * grid // 1024)) if folded else Form()
+        return Form(True, max(1, grid * grid // 1024), precision == "fp32") if folded else Form()
 
 
 def half_split(linear: nn.Linear) -> nn.Linear:
@@ -319,7 +321,7 @@ class MemoryEncoder(nn.Module):
         super().__init__()
         encoder = model.memory_encoder
         down = encoder.mask_downsampler.layers
-        normed = NormedConv if form.folded else PlainNormedConv
+        normed = NormedConv if form.squares else PlainNormedConv
         self.down = nn.ModuleList([normed(layer.conv, layer.layer_norm) for layer in down])
         self.down_activation = encoder.mask_downsampler.activation
         self.down_out = encoder.mask_downsampler.final_conv

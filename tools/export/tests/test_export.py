@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from masklet_export.cli import main
-from masklet_export.components import COMPONENTS
+from masklet_export.components import COMPONENTS, build_components
+from masklet_export.layers import NormedConv
 from masklet_export.manifest import read_manifest
+from masklet_export.memory import Form
 
 MINI = ["--model", "edgetam_mini", "--imgsz", "128", "--frames", "4"]
 
@@ -138,3 +140,11 @@ def test_usage_errors_exit_with_2(tmp_path):
         with pytest.raises(SystemExit) as stop:
             main([*options, "--out", str(tmp_path / "b")])
         assert stop.value.code == 2
+
+
+@pytest.mark.parametrize(("precision", "squares"), [("fp32", True), ("bf16", False), ("fp16", False)])
+def test_norms_sum_squares_in_fp32_only(mini, precision, squares):
+    spec, _, folded = mini
+    modules, _ = build_components(folded, spec.family, 1, Form.chosen("folded", precision, 16))
+    for name in ("memory_encoder", "mask_prompt", "track_step"):
+        assert any(isinstance(m, NormedConv) for m in modules[name].modules()) is squares

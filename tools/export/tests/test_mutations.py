@@ -19,7 +19,7 @@ from masklet_export.memory import Form
 def graphs(mini):
     """The right graphs, whose check passes."""
     spec, model, folded = mini
-    modules, dims = build_components(folded, spec.family, 1, Form(True, 2))
+    modules, dims = build_components(folded, spec.family, 1, Form(True, 2, True))
     made = {name: export_component(name, modules[name], dims) for name in COMPONENTS}
     report = run_check(made, dims, model, "fp32", frames=3)
     assert report.failures() == []
@@ -71,7 +71,7 @@ def test_a_wrong_formula_is_refused(mini, graphs, monkeypatch, mutation, compone
     right, dims = graphs
     with monkeypatch.context() as patch:
         mutation(patch)
-        modules, _ = build_components(folded, spec.family, 1, Form(True, 2))
+        modules, _ = build_components(folded, spec.family, 1, Form(True, 2, True))
         broken = {name: export_component(name, modules[name], dims) for name in components}
     refuses(run_check({**right, **broken}, dims, model, "fp32", frames=3), components)
 
@@ -101,7 +101,7 @@ def test_a_misplaced_weight_is_refused(mini, graphs, mutation, components):
     other = copy.deepcopy(folded)
     with torch.no_grad():
         mutation(other)
-    modules, _ = build_components(other, spec.family, 1, Form(True, 2))
+    modules, _ = build_components(other, spec.family, 1, Form(True, 2, True))
     broken = {name: export_component(name, modules[name], dims) for name in components}
     refuses(run_check({**right, **broken}, dims, model, "fp32", frames=3), components)
 
