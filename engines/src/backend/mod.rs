@@ -81,7 +81,7 @@ pub struct BackendInfo {
     pub device: String,
     /// Threads of a CPU runtime.
     pub threads: Option<usize>,
-    /// Whether the device is a stand-in for tests: nothing it does is a measurement.
+    /// Whether the device or TensorRT is a stand-in for tests: nothing it does is a measurement.
     pub simulated: bool,
     /// What the arena does not hold, in a sentence, so that nobody takes its bytes for all.
     pub outside_arena: String,

@@ -219,6 +219,11 @@ impl Library {
         }
     }
 
+    /// Whether the library is a stand-in for tests: what it runs is no measurement of TensorRT.
+    pub fn is_stand_in(&self) -> bool {
+        address(&self.0.library, c"masklet_stand_in").is_some()
+    }
+
     /// Version of the headers that the table was compiled from.
     pub fn header_version(&self) -> Version {
         Version::from_raw(self.0.table.header_version)

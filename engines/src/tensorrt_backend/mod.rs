@@ -215,7 +215,7 @@ impl Backend for TensorRtBackend {
             ),
             device: format!("{} (compute capability {major}.{minor})", info.name),
             threads: None,
-            simulated: info.simulated,
+            simulated: info.simulated || self.library.is_stand_in(),
             outside_arena: "the CUDA context and TensorRT's own code are the driver's; weights, \
                             context memory, scratch and every tensor are in the arena"
                 .to_owned(),

@@ -254,7 +254,7 @@ fn warnings(record: &RunRecord) -> Vec<String> {
     let mut found = Vec::new();
     if record.manifest["backend"]["simulated"] == true {
         found.push(
-            "The device was a stand-in for tests: nothing here is a measurement of a GPU."
+            "The device or TensorRT was a stand-in for tests: nothing here is a measurement of a GPU."
                 .to_owned(),
         );
     }

@@ -1,10 +1,11 @@
 //! The CUDA driver, as far as the stand-in needs it: the current device, memory of its own where
 //! the client gave no allocator, and host functions on a stream.
 //!
-//! The driver is loaded when it is first needed and must be a simulated one: its memory is read and
-//! written as host memory. Device addresses go through the driver's `sim_translate(address, bytes)`
-//! where it exports one, else they are taken as host addresses. Clients' mistakes are noted in its
-//! report through `sim_cuda_problem(text)`, where it has that.
+//! The driver is loaded when it is first needed. A simulated one's memory is read and written as host
+//! memory: device addresses go through its `sim_translate(address, bytes)` where it exports one, else
+//! they are taken as host addresses. A GPU's memory is copied (`MASKLET_SIM_NVINFER_STAGED`, see the
+//! crate); without that variable only a simulated driver is accepted. Clients' mistakes are noted in
+//! the simulated driver's report through `sim_cuda_problem(text)`, where it has that.
 
 use crate::graph::c_string;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
@@ -30,9 +31,86 @@ pub struct Driver {
     name: Symbol<unsafe extern "C" fn(*mut c_char, c_int, c_int) -> Code>,
     attribute: Option<Symbol<unsafe extern "C" fn(*mut c_int, c_int, c_int) -> Code>>,
     translate: Option<Symbol<unsafe extern "C" fn(u64, u64) -> *mut c_void>>,
+    /// Copies, where memory is not looked at in place.
+    copies: Option<Copies>,
     problem: Option<Symbol<unsafe extern "C" fn(*const c_char)>>,
     /// Last: the symbols above are its.
     _library: Library,
+}
+
+/// What moves bytes between host and device.
+struct Copies {
+    down: Symbol<unsafe extern "C" fn(*mut c_void, u64, usize) -> Code>,
+    up: Symbol<unsafe extern "C" fn(u64, *const c_void, usize) -> Code>,
+    down_on: Symbol<unsafe extern "C" fn(*mut c_void, u64, usize, *mut c_void) -> Code>,
+    up_on: Symbol<unsafe extern "C" fn(u64, *const c_void, usize, *mut c_void) -> Code>,
+    fill_on: Symbol<unsafe extern "C" fn(u64, u8, usize, *mut c_void) -> Code>,
+    host_allocate: Symbol<unsafe extern "C" fn(*mut *mut c_void, usize, c_uint) -> Code>,
+    host_free: Symbol<unsafe extern "C" fn(*mut c_void) -> Code>,
+}
+
+impl Copies {
+    fn load(library: &Library) -> Result<Self, String> {
+        // SAFETY: the signatures are those of cuda.h.
+        unsafe {
+            Ok(Self {
+                down: required(library, c"cuMemcpyDtoH_v2")?,
+                up: required(library, c"cuMemcpyHtoD_v2")?,
+                down_on: required(library, c"cuMemcpyDtoHAsync_v2")?,
+                up_on: required(library, c"cuMemcpyHtoDAsync_v2")?,
+                fill_on: required(library, c"cuMemsetD8Async")?,
+                host_allocate: required(library, c"cuMemHostAlloc")?,
+                host_free: required(library, c"cuMemFreeHost")?,
+            })
+        }
+    }
+}
+
+fn done(function: &str, code: Code) -> Result<(), String> {
+    match code {
+        0 => Ok(()),
+        code => Err(format!(
+            "Error Code 1: Cuda Driver ({function} returned {code})"
+        )),
+    }
+}
+
+/// Page-locked host memory, for copies that run on a stream.
+pub struct Pinned {
+    start: *mut c_void,
+    bytes: usize,
+}
+
+// SAFETY: the memory is the process's.
+unsafe impl Send for Pinned {}
+// SAFETY: as above; who reads and writes when is the streams' order.
+unsafe impl Sync for Pinned {}
+
+impl Pinned {
+    /// The address of a range.
+    ///
+    /// # Errors
+    /// When the range is not within the memory.
+    pub fn at(&self, offset: u64, bytes: u64) -> Result<*mut u8, String> {
+        let end = offset.checked_add(bytes);
+        match (usize::try_from(offset), end.map(usize::try_from)) {
+            (Ok(offset), Some(Ok(end))) if end <= self.bytes => {
+                Ok(self.start.cast::<u8>().wrapping_add(offset))
+            }
+            _ => Err(format!(
+                "{bytes} bytes at {offset} lie beyond the staging memory"
+            )),
+        }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if let Some(copies) = driver().ok().and_then(|driver| driver.copies.as_ref()) {
+            // SAFETY: the driver gave the memory, and nothing uses it any more.
+            unsafe { (copies.host_free)(self.start) };
+        }
+    }
 }
 
 // SAFETY: the driver's functions may be called from any thread.
@@ -77,13 +155,17 @@ impl Driver {
                 attribute: optional(&library, c"cuDeviceGetAttribute"),
                 translate: optional(&library, c"sim_translate"),
                 problem: optional(&library, c"sim_cuda_problem"),
+                copies: std::env::var_os("MASKLET_SIM_NVINFER_STAGED")
+                    .map(|_| Copies::load(&library))
+                    .transpose()?,
                 _library: library,
             }
         };
         let name = driver.device_name();
-        if !name.starts_with("Simulated") {
+        if driver.copies.is_none() && !name.starts_with("Simulated") {
             return Err(format!(
-                "'{name}' is no simulated device, and this library is a stand-in for tests"
+                "'{name}' is no simulated device, and this library is a stand-in for tests \
+                 (MASKLET_SIM_NVINFER_STAGED=1 runs it there all the same)"
             ));
         }
         Ok(driver)
@@ -195,6 +277,109 @@ impl Driver {
             // SAFETY: the text ends with NUL.
             unsafe { problem(text.as_ptr()) };
         }
+    }
+
+    /// Whether device memory is copied, not looked at in place.
+    pub fn is_staged(&self) -> bool {
+        self.copies.is_some()
+    }
+
+    fn copies(&self) -> Result<&Copies, String> {
+        self.copies
+            .as_ref()
+            .ok_or_else(|| "the driver's copies are not loaded".to_owned())
+    }
+
+    /// Page-locked memory.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn pinned(&self, bytes: u64) -> Result<Pinned, String> {
+        let bytes = usize::try_from(bytes).map_err(|error| error.to_string())?;
+        let mut start = std::ptr::null_mut();
+        // SAFETY: the driver writes one address.
+        let code = unsafe { (self.copies()?.host_allocate)(&raw mut start, bytes.max(1), 0) };
+        done("cuMemHostAlloc", code)?;
+        Ok(Pinned { start, bytes })
+    }
+
+    /// Copies host bytes to the device and waits.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn write(&self, address: u64, from: &[u8]) -> Result<(), String> {
+        // SAFETY: the driver reads the slice before it returns.
+        done("cuMemcpyHtoD", unsafe {
+            (self.copies()?.up)(address, from.as_ptr().cast(), from.len())
+        })
+    }
+
+    /// Copies device bytes to the host and waits.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn read(&self, address: u64, to: &mut [u8]) -> Result<(), String> {
+        // SAFETY: the driver writes the slice before it returns.
+        done("cuMemcpyDtoH", unsafe {
+            (self.copies()?.down)(to.as_mut_ptr().cast(), address, to.len())
+        })
+    }
+
+    /// Puts a copy from the device on a stream.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    ///
+    /// # Safety
+    /// - `to` is page-locked memory of so many bytes that lives until the stream has run the copy.
+    pub unsafe fn read_on(
+        &self,
+        stream: *mut c_void,
+        address: u64,
+        to: *mut u8,
+        bytes: u64,
+    ) -> Result<(), String> {
+        // SAFETY: the caller's promise.
+        done("cuMemcpyDtoHAsync", unsafe {
+            (self.copies()?.down_on)(to.cast(), address, bytes as usize, stream)
+        })
+    }
+
+    /// Puts a copy to the device on a stream.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    ///
+    /// # Safety
+    /// - `from` is page-locked memory of so many bytes that lives until the stream has run the copy.
+    pub unsafe fn write_on(
+        &self,
+        stream: *mut c_void,
+        address: u64,
+        from: *const u8,
+        bytes: u64,
+    ) -> Result<(), String> {
+        // SAFETY: the caller's promise.
+        done("cuMemcpyHtoDAsync", unsafe {
+            (self.copies()?.up_on)(address, from.cast(), bytes as usize, stream)
+        })
+    }
+
+    /// Puts a fill of device memory on a stream.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn fill_on(
+        &self,
+        stream: *mut c_void,
+        address: u64,
+        byte: u8,
+        bytes: u64,
+    ) -> Result<(), String> {
+        // SAFETY: the driver checks the address.
+        done("cuMemsetD8Async", unsafe {
+            (self.copies()?.fill_on)(address, byte, bytes as usize, stream)
+        })
     }
 
     /// The host address of a range of device memory.

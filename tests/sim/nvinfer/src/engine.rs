@@ -1,6 +1,6 @@
 //! Engines, contexts and runs: a graph bound to memory that the client handed out.
 
-use crate::driver::{Driver, driver};
+use crate::driver::{Driver, Pinned, driver};
 use crate::graph::{ElementType, Graph, Tensor, align, c_string};
 use crate::pattern;
 use crate::plan::Plan;
@@ -107,9 +107,7 @@ impl Engine {
     /// # Errors
     /// When the device does not know the block.
     pub fn place_weights(&self, address: u64) -> Result<(), String> {
-        // SAFETY: the client's allocator gave the block for this.
-        let block = unsafe { block(driver()?, address, self.weights_bytes())? };
-        pattern::fill(block, self.graph.hash());
+        write_pattern(address, self.weights_bytes(), self.graph.hash())?;
         self.weights.store(address, Ordering::Release);
         Ok(())
     }
@@ -146,8 +144,71 @@ unsafe fn block<'a>(driver: &Driver, address: u64, bytes: u64) -> Result<&'a mut
     Ok(unsafe { std::slice::from_raw_parts_mut(start, length) })
 }
 
+/// Writes the sequence of a seed to a block that the client's allocator gave.
+fn write_pattern(address: u64, bytes: u64, seed: u64) -> Result<(), String> {
+    let driver = driver()?;
+    if driver.is_staged() {
+        let mut words = vec![0; usize::try_from(bytes).map_err(|error| error.to_string())?];
+        pattern::fill(&mut words, seed);
+        return driver.write(address, &words);
+    }
+    // SAFETY: the client's allocator gave the block for this.
+    pattern::fill(unsafe { block(driver, address, bytes)? }, seed);
+    Ok(())
+}
+
+/// A block of device memory that a run touches.
+#[derive(Clone, Copy)]
+enum Slot {
+    Weights,
+    Persistent,
+    /// Index among the graph's tensors, inputs first.
+    Tensor(usize),
+}
+
+/// Host memory for all that a run reads and writes, for a device whose memory the host does not see.
+/// The runs of a context follow one another, so one set is enough.
+struct Staging {
+    memory: Pinned,
+    persistent: u64,
+    tensors: Vec<u64>,
+}
+
+impl Staging {
+    fn new(driver: &Driver, engine: &Engine) -> Result<Self, String> {
+        let graph = &engine.graph;
+        let mut end = engine.weights_bytes();
+        let mut place = |bytes| {
+            let at = align(end);
+            end = at + bytes;
+            at
+        };
+        let persistent = place(graph.persistent_bytes());
+        let tensors = graph
+            .tensors()
+            .map(|tensor| place(tensor.bytes()))
+            .collect();
+        let memory = driver.pinned(end)?;
+        Ok(Self {
+            memory,
+            persistent,
+            tensors,
+        })
+    }
+
+    fn at(&self, slot: Slot, bytes: u64) -> Result<*mut u8, String> {
+        let offset = match slot {
+            Slot::Weights => 0,
+            Slot::Persistent => self.persistent,
+            Slot::Tensor(index) => self.tensors[index],
+        };
+        self.memory.at(offset, bytes)
+    }
+}
+
 /// What runs of one execution context share. Runs that are still on a stream keep it alive.
 pub struct Context {
+    staging: Option<Staging>,
     engine: Arc<Engine>,
     persistent: u64,
     seed: u64,
@@ -167,9 +228,14 @@ impl Context {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let seed = !engine.graph.hash() ^ number << 32;
         let bytes = engine.graph.persistent_bytes();
-        // SAFETY: the client's allocator gave the block for this.
-        pattern::fill(unsafe { block(driver()?, persistent, bytes)? }, seed);
+        write_pattern(persistent, bytes, seed)?;
+        let driver = driver()?;
+        let staging = driver
+            .is_staged()
+            .then(|| Staging::new(driver, engine))
+            .transpose()?;
         Ok(Self {
+            staging,
             engine: Arc::clone(engine),
             persistent,
             seed,
@@ -223,6 +289,8 @@ impl Context {
         if !captured {
             self.pending.fetch_add(1, Ordering::AcqRel);
         }
+        // SAFETY: the stream is the driver's.
+        unsafe { self.fetch(driver, stream, addresses, scratch)? };
         let data = Box::into_raw(run);
         // SAFETY: the box lives until `on_stream` takes it back; a captured one lives on, since its
         // graph may be launched at any time.
@@ -231,7 +299,79 @@ impl Context {
             let run = unsafe { Box::from_raw(data) };
             run.finished();
             format!("Error Code 1: Cuda Driver (cuLaunchHostFunc returned {code})")
-        })
+        })?;
+        // SAFETY: the stream is the driver's.
+        unsafe { self.deliver(driver, stream, addresses) }
+    }
+
+    /// Puts the copies of all that a run reads on the stream, and writes over the scratch block.
+    unsafe fn fetch(
+        &self,
+        driver: &Driver,
+        stream: *mut c_void,
+        addresses: &[u64],
+        scratch: u64,
+    ) -> Result<(), String> {
+        let Some(staging) = &self.staging else {
+            return Ok(());
+        };
+        let (engine, graph) = (&self.engine, &self.engine.graph);
+        driver.fill_on(stream, scratch, pattern::SCRATCH, graph.scratch_bytes())?;
+        let weights = engine.weights.load(Ordering::Acquire);
+        let kept = [
+            (Slot::Weights, weights, engine.weights_bytes()),
+            (Slot::Persistent, self.persistent, graph.persistent_bytes()),
+        ];
+        let inputs = graph.inputs.iter().zip(addresses).enumerate();
+        let inputs =
+            inputs.map(|(i, (tensor, &address))| (Slot::Tensor(i), address, tensor.bytes()));
+        for (slot, address, bytes) in kept.into_iter().chain(inputs) {
+            // SAFETY: the staging memory lives as long as the context, which the run on the stream
+            // keeps alive.
+            unsafe { driver.read_on(stream, address, staging.at(slot, bytes)?, bytes)? };
+        }
+        Ok(())
+    }
+
+    /// Puts the copies of all that a run wrote on the stream.
+    unsafe fn deliver(
+        &self,
+        driver: &Driver,
+        stream: *mut c_void,
+        addresses: &[u64],
+    ) -> Result<(), String> {
+        let Some(staging) = &self.staging else {
+            return Ok(());
+        };
+        let graph = &self.engine.graph;
+        let all = graph.tensors().zip(addresses).enumerate();
+        for (index, (tensor, &address)) in all.skip(graph.inputs.len()) {
+            let from = staging.at(Slot::Tensor(index), tensor.bytes())?;
+            // SAFETY: clients wait for their streams before they give a context back.
+            unsafe { driver.write_on(stream, address, from, tensor.bytes())? };
+        }
+        Ok(())
+    }
+
+    /// A block as the host sees it while a run is on.
+    ///
+    /// # Safety
+    /// - Nobody else uses the range while the slice lives.
+    unsafe fn seen(
+        &self,
+        driver: &Driver,
+        slot: Slot,
+        address: u64,
+        bytes: u64,
+    ) -> Result<&mut [u8], String> {
+        match &self.staging {
+            // SAFETY: the caller has the range alone, and the staging memory holds all of it.
+            Some(staging) => Ok(unsafe {
+                std::slice::from_raw_parts_mut(staging.at(slot, bytes)?, bytes as usize)
+            }),
+            // SAFETY: the caller's promise.
+            None => unsafe { block(driver, address, bytes) },
+        }
     }
 
     /// Milliseconds of the latest run, on this machine's CPU.
@@ -336,8 +476,12 @@ impl Run {
         let driver = driver()?;
         self.check_overlaps()?;
         self.check_contents(driver)?;
-        // SAFETY: the scratch block is the context's from enqueue to the end of the work.
-        let scratch = unsafe { block(driver, self.scratch, graph.scratch_bytes())? };
+        // A scratch block that the host does not see was written over on the stream.
+        let scratch = match context.staging {
+            Some(_) => &mut [],
+            // SAFETY: the scratch block is the context's from enqueue to the end of the work.
+            None => unsafe { block(driver, self.scratch, graph.scratch_bytes())? },
+        };
         scratch.fill(pattern::SCRATCH);
 
         let (inputs, outputs) = self.addresses.split_at(graph.inputs.len());
@@ -346,9 +490,11 @@ impl Run {
             .iter()
             .zip(inputs)
             .zip(&loaded.inputs)
-            .map(|((tensor, &address), &id)| {
+            .enumerate()
+            .map(|(index, ((tensor, &address), &id))| {
+                let slot = Slot::Tensor(index);
                 // SAFETY: inputs are the run's to read until the stream has run it.
-                let bytes = unsafe { block(driver, address, tensor.bytes())? };
+                let bytes = unsafe { context.seen(driver, slot, address, tensor.bytes())? };
                 Ok((id, ValueOrView::View(view(tensor, bytes)?)))
             })
             .collect::<Result<Vec<_>, String>>()?;
@@ -360,10 +506,12 @@ impl Run {
             return Err("the device memory was written to during the run".to_owned());
         }
         self.check_contents(driver)?;
-        for ((tensor, &address), value) in graph.outputs.iter().zip(outputs).zip(&results) {
+        let written = graph.outputs.iter().zip(outputs).zip(&results).enumerate();
+        for (index, ((tensor, &address), value)) in written {
+            let slot = Slot::Tensor(graph.inputs.len() + index);
             // SAFETY: outputs are the run's alone until the stream has run it.
             store(value, tensor, unsafe {
-                block(driver, address, tensor.bytes())?
+                context.seen(driver, slot, address, tensor.bytes())?
             })?;
         }
         Ok(())
@@ -375,20 +523,22 @@ impl Run {
         let kept = [
             (
                 "the engine's weights",
+                Slot::Weights,
                 engine.weights.load(Ordering::Acquire),
                 engine.weights_bytes(),
                 engine.graph.hash(),
             ),
             (
                 "the context's persistent memory",
+                Slot::Persistent,
                 context.persistent,
                 engine.graph.persistent_bytes(),
                 context.seed,
             ),
         ];
-        for (what, address, bytes, seed) in kept {
+        for (what, slot, address, bytes, seed) in kept {
             // SAFETY: engine and context have these blocks until they give them back.
-            let block = unsafe { block(driver, address, bytes)? };
+            let block = unsafe { context.seen(driver, slot, address, bytes)? };
             if let Some(at) = pattern::first_difference(block, seed) {
                 return Err(format!("{what} were overwritten at byte {at} of {bytes}"));
             }
@@ -438,13 +588,11 @@ impl Run {
         let Ok(driver) = driver() else {
             return;
         };
-        for (tensor, &address) in graph
-            .tensors()
-            .zip(&self.addresses)
-            .skip(graph.inputs.len())
-        {
+        let all = graph.tensors().zip(&self.addresses).enumerate();
+        for (index, (tensor, &address)) in all.skip(graph.inputs.len()) {
+            let slot = Slot::Tensor(index);
             // SAFETY: outputs are the run's alone until the stream has run it.
-            if let Ok(block) = unsafe { block(driver, address, tensor.bytes()) } {
+            if let Ok(block) = unsafe { self.context.seen(driver, slot, address, tensor.bytes()) } {
                 block.fill(pattern::SCRATCH);
             }
         }

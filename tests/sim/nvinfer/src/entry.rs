@@ -18,6 +18,12 @@ unsafe extern "C" {
     fn masklet_sim_refuse(logger: *mut c_void, function: *const c_char);
 }
 
+/// Says that this is a stand-in: clients look for the symbol.
+#[unsafe(no_mangle)]
+pub extern "C" fn masklet_stand_in() -> i32 {
+    1
+}
+
 /// Major, minor and patch of the version, as `10000 * major + 100 * minor + patch`.
 #[unsafe(no_mangle)]
 pub extern "C" fn getInferLibVersion() -> i32 {

@@ -20,7 +20,8 @@
 //! One file serves as both libraries: link it under both names. Where TensorRT's headers are
 //! missing the library is built without entry points, and the build says so.
 //!
-//! Environment: `MASKLET_SIM_NVINFER_VERSION` (such as `100300`) makes it claim another version.
+//! Environment: `MASKLET_SIM_NVINFER_VERSION` (such as `100300`) makes it claim another version;
+//! `MASKLET_SIM_NVINFER_STAGED` as above (a simulated device works too).
 
 pub mod driver;
 pub mod engine;
