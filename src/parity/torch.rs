@@ -158,8 +158,14 @@ impl Torch {
         let text = serde_json::to_string(bundle.manifest()).map_err(|e| exchange(&manifest, e))?;
         write(&manifest, text.as_bytes())?;
         let mut command = Command::new(&self.python);
+        let mut path = vec![self.tools.join("export")];
+        if let Some(more) = std::env::var_os("PYTHONPATH") {
+            path.extend(std::env::split_paths(&more));
+        }
+        if let Ok(joined) = std::env::join_paths(path) {
+            command.env("PYTHONPATH", joined);
+        }
         command
-            .env("PYTHONPATH", self.tools.join("export"))
             .args(["-m", MODULE, "--manifest"])
             .arg(&manifest)
             .args(["--device", &self.device]);

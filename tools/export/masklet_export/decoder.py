@@ -131,7 +131,7 @@ class MaskDecoder(nn.Module):
     def _best(iou: Tensor) -> Tensor:
         """One-hot (b, 3, 1) of the best of masks 1 to 3; a product, since gathers export badly."""
         best = torch.argmax(iou[:, 1:], dim=1, keepdim=True)
-        return (best == torch.arange(3)[None]).to(iou.dtype)[..., None]
+        return (best == torch.arange(3, device=iou.device)[None]).to(iou.dtype)[..., None]
 
     def _heads(self, tokens: Tensor):
         iou = self.iou_head(tokens[:, 1])  # (b, 4)

@@ -374,7 +374,7 @@ class Perceiver(nn.Module):
 
     def forward(self, tokens: Tensor, grid: int) -> Tensor:
         b, _, width = tokens.shape
-        place = to_tokens(sine_grid(width, grid))
+        place = to_tokens(sine_grid(width, grid)).to(tokens.device)
         whole = self.latents_1d
         for layer in self.layers:
             whole = layer(whole, tokens, place)

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from masklet_export.cli import main
-from masklet_export.components import COMPONENTS, build_components
+from masklet_export.components import COMPONENTS, build_components, signature
+from masklet_export.config import MODELS
 from masklet_export.layers import NormedConv
 from masklet_export.manifest import read_manifest
 from masklet_export.memory import Form
+from masklet_export.weights import new_model, random_init, reparameterise
 
 MINI = ["--model", "edgetam_mini", "--imgsz", "128", "--frames", "4"]
 
@@ -148,3 +151,27 @@ def test_norms_sum_squares_in_fp32_only(mini, precision, squares):
     modules, _ = build_components(folded, spec.family, 1, Form.chosen("folded", precision, 16))
     for name in ("memory_encoder", "mask_prompt", "track_step"):
         assert any(isinstance(m, NormedConv) for m in modules[name].modules()) is squares
+
+
+@pytest.mark.parametrize("name", ["edgetam_mini", "sam2_tiny"])
+def test_components_stay_on_their_device(name):
+    """`masklet parity --torch-device cuda` runs them on a GPU. Fake tensors know their device without one."""
+    spec = MODELS[name]
+    size = 128 if name == "edgetam_mini" else 256
+    model = new_model(spec, size)
+    random_init(model, 5)
+    reparameterise(model, spec)
+    modules, dims = build_components(model, spec.family, 2)
+    types = {"f32": torch.float32, "i32": torch.int32}
+    with FakeTensorMode(allow_non_fake_inputs=False), torch.no_grad():
+        for component, (inputs, outputs) in signature(dims).items():
+            module = modules[component]
+            for part in module.modules():
+                for held in (part._parameters, part._buffers):
+                    for key, value in held.items():
+                        if value is not None:
+                            moved = torch.empty(value.shape, dtype=value.dtype, device="cuda")
+                            held[key] = torch.nn.Parameter(moved, False) if held is part._parameters else moved
+            made = module(*(torch.empty(shape, dtype=types[dtype], device="cuda") for _, dtype, shape in inputs))
+            made = made if isinstance(made, tuple) else (made,)
+            assert [(m.device.type, tuple(m.shape)) for m in made] == [("cuda", shape) for _, _, shape in outputs]
