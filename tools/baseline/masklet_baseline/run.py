@@ -6,8 +6,8 @@ first is tracked; logits at the video's size copied to the host and thresholded 
 dropped, masks kept to the clip's end; ``gc`` and ``empty_cache`` between objects.
 
 ``best``: what PyTorch can do with transformers' model as it is. The model is kept, all objects of a video
-advance together in one session and share a frame's features, frames are decoded ahead by threads and
-dropped when done, outputs that no later frame attends to are dropped, masks are thresholded on the device.
+advance together in one session and share a frame's features, weights are cast to a lower precision once,
+frames are decoded ahead by threads and dropped when done, outputs that no later frame attends to are dropped, masks are thresholded on the device.
 transformers runs the decoder for one object after the other; there is no batching over objects in it.
 """
 
@@ -58,6 +58,9 @@ class Model:
         self.manifest = entry["manifest"]
         self.processor = make_processor(self.manifest["image_size"])
         self.net = build_model(entry, fold=job.mode == "best").to(device)
+        dtype = DTYPES.get(job.precision or self.manifest["precision"])
+        if dtype is not None and job.mode == "best":
+            cast_weights(self.net, dtype)
         if job.compile and job.mode == "best":
             self.net.vision_encoder = torch.compile(self.net.vision_encoder)
         self.encodes: list[tuple] = []
@@ -70,6 +73,14 @@ class Model:
             return out
 
         self.net.get_image_features = timed
+
+
+def cast_weights(net: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Casts once what autocast would cast at every call: it keeps no casts in inference mode, which
+    transformers' models run in. The arithmetic stays autocast's."""
+    for module in net.modules():
+        if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)):
+            module.to(dtype)
 
 
 class Runner:

@@ -14,6 +14,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "tools" / "baseline"), str(ROOT / "tools" / "export")]
 
+from masklet_baseline import run  # noqa: E402
 from masklet_baseline.cli import main  # noqa: E402
 from masklet_baseline.clock import Times  # noqa: E402
 from masklet_baseline.job import BaselineError, read_job  # noqa: E402
@@ -126,6 +127,17 @@ def test_an_object_that_fails_is_a_failed_row_and_the_others_go_on(tmp_path):
     rows = [line["object"] for line in record(tmp_path) if "object" in line]
     assert [row["status"] for row in rows] == ["failed", "ok"]
     assert "/no/such.png" in rows[0]["reason"] and rows[0]["timing"] is None and rows[0]["memory"] is None
+
+
+def test_weights_cast_once_are_what_autocast_would_have_cast(tmp_path, monkeypatch):
+    """`best` casts weights once; the masks must be autocast's own, to the bit."""
+    for folder in (tmp_path / "cast", tmp_path / "autocast"):
+        if folder.name == "autocast":
+            monkeypatch.setattr(run, "cast_weights", lambda net, dtype: None)
+        assert main([str(write_job(folder, "best", precision="bf16"))]) == 0
+    once, every = masks(tmp_path / "cast"), masks(tmp_path / "autocast")
+    assert len(once) == 2 * FRAMES - 2 and any(mask.any() for mask in once.values())
+    assert once.keys() == every.keys() and all((once[name] == every[name]).all() for name in once)
 
 
 def test_durations_are_cut_out_per_object():
