@@ -83,7 +83,11 @@ impl Bench {
             .env_remove("MASKLET_TENSORRT_LIB")
             .env_remove("MASKLET_EXPORTS");
         for (name, value) in settings {
-            let of = if name.starts_with("NVINFER") { "" } else { "CUDA_" };
+            let of = if name.starts_with("NVINFER") {
+                ""
+            } else {
+                "CUDA_"
+            };
             command.env(format!("MASKLET_SIM_{of}{name}"), value);
         }
         let output = command.output().unwrap();

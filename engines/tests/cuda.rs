@@ -7,7 +7,7 @@ use masklet_engines::cuda::{
     BlockStrategy, CaptureError, CudaError, Device, DeviceBlock, Event, GraphExec, PinnedBlock,
     PinnedKind, Stream, availability, counter,
 };
-use masklet_sim_cuda::support::{Control, Report, c_compiler, command, run};
+use masklet_sim_cuda::support::{Control, Report, c_compiler, command, on_real_device, run};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -100,6 +100,15 @@ fn a_driver_without_a_device_says_what_to_check() {
 fn the_device_says_what_it_is() {
     simulated("the_device_says_what_it_is", &[], |device| {
         let info = device.info();
+        if on_real_device() {
+            assert!(
+                !info.simulated && info.compute_capability >= (7, 5),
+                "{info:?}"
+            );
+            let free = device.memory().unwrap().free_bytes;
+            assert!(0 < free && free < info.total_bytes, "{free} of {info:?}");
+            return device.check_err().unwrap();
+        }
         assert!(info.simulated && info.integrated && info.can_map_host);
         assert_eq!(info.compute_capability, (8, 7));
         assert_eq!(info.total_bytes, 8 << 30);
@@ -262,11 +271,16 @@ fn every_refused_allocation_is_an_error_and_leaks_nothing() {
 #[test]
 fn work_in_a_loop_allocates_nothing() {
     simulated("work_in_a_loop_allocates_nothing", &[], |device| {
-        let control = Control::open().unwrap();
+        let control = (!on_real_device()).then(|| Control::open().unwrap());
+        let taken = || {
+            control
+                .as_ref()
+                .map(|control| control.allocations().unwrap())
+        };
         let block = block(&device, 1 << 20);
         let stream = Stream::new(&device).unwrap();
         let event = Event::new(&device, false).unwrap();
-        let (ours, theirs) = (counter::snapshot(), control.allocations().unwrap());
+        let (ours, theirs) = (counter::snapshot(), taken());
         for _ in 0..100 {
             // SAFETY: the block is alive until the stream is synchronised.
             unsafe { stream.fill_zero(block.address(), 4096).unwrap() };
@@ -274,7 +288,7 @@ fn work_in_a_loop_allocates_nothing() {
             event.synchronize().unwrap();
         }
         assert_eq!(counter::snapshot(), ours);
-        assert_eq!(control.allocations().unwrap(), theirs);
+        assert_eq!(taken(), theirs);
     });
 }
 
@@ -364,7 +378,11 @@ fn pinned_memory_is_read_when_the_copy_runs() {
             stream.copy_to_host(back.as_mut_ptr(), to, 2).unwrap();
         }
         stream.synchronize().unwrap();
-        assert_eq!((back, plain), ([2, 1], [2]));
+        if !on_real_device() {
+            // The stand-in works when it has to, which is late; a GPU when it likes.
+            assert_eq!(back[0], 2);
+        }
+        assert_eq!((back[1], plain), (1, [2]));
     });
 }
 
@@ -419,7 +437,10 @@ fn events_keep_time_in_order() {
         // SAFETY: alive until the stream is synchronised.
         unsafe { stream.fill_zero(block.address(), 1 << 20).unwrap() };
         marks[1].record(&stream).unwrap();
-        assert!(Event::elapsed(&marks[0], &marks[1]).is_err());
+        if !on_real_device() {
+            // The stand-in works when it has to; a GPU may be done already.
+            assert!(Event::elapsed(&marks[0], &marks[1]).is_err());
+        }
         while !marks[1].is_done().unwrap() {}
         let time = Event::elapsed(&marks[0], &marks[1]).unwrap();
         assert!(time > std::time::Duration::ZERO);
@@ -432,6 +453,10 @@ fn events_keep_time_in_order() {
 
 #[test]
 fn mistakes_on_the_device_are_seen() {
+    if on_real_device() {
+        println!("skipped: a GPU does not check before it touches memory");
+        return;
+    }
     let report = run("mistakes_on_the_device_are_seen", &[], || {
         let device = Device::open(0).unwrap();
         let stream = Stream::new(&device).unwrap();

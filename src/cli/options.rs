@@ -12,6 +12,7 @@ use masklet_engines::backend::{
     GraphMode,
 };
 use masklet_engines::bundle::{Bundle, BundleError, BundleStore, Precision, Wanted};
+use masklet_engines::cuda::BlockChoice;
 use std::path::PathBuf;
 
 /// A command line that asks for something that cannot be.
@@ -145,6 +146,18 @@ pub enum StagingArg {
     InPlace,
 }
 
+/// How the arena's block is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BlockArg {
+    /// As one plain allocation; where the driver refuses it, in chunks behind one range of addresses.
+    Auto,
+    /// As one plain allocation.
+    Plain,
+    /// In chunks.
+    Chunks,
+}
+
 /// Which models.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Models")]
@@ -266,6 +279,9 @@ pub struct ResourceArgs {
     /// How frames reach the device.
     #[arg(long, value_enum, default_value_t = StagingArg::Auto, value_name = "HOW")]
     pub frame_staging: StagingArg,
+    /// How the arena's one block of device memory is asked for.
+    #[arg(long, value_enum, default_value_t = BlockArg::Auto, value_name = "HOW")]
+    pub arena_block: BlockArg,
     /// Threads of the CPU backend; 0 for one per core.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub threads: usize,
@@ -293,6 +309,11 @@ impl ResourceArgs {
                 StagingArg::Auto => FrameStaging::Auto,
                 StagingArg::Copy => FrameStaging::Copy,
                 StagingArg::InPlace => FrameStaging::InPlace,
+            },
+            block: match self.arena_block {
+                BlockArg::Auto => BlockChoice::Auto,
+                BlockArg::Plain => BlockChoice::Plain,
+                BlockArg::Chunks => BlockChoice::Chunks,
             },
         }
     }

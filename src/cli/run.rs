@@ -491,8 +491,11 @@ fn run_model(
         args.find_rate
             .search(&mut session, folder, progress, &split.videos, tag, *prompt)?;
     }
+    let name = &session.bundle.manifest().name;
+    if let Some(strategy) = session.backend.slab_strategy() {
+        folder.note(&format!("arena-block-taken.{name}"), json!(strategy));
+    }
     if let Some(frames) = session.backend.frames() {
-        let name = &session.bundle.manifest().name;
         let option = format!("frame-staging-measured.{name}");
         folder.note(&option, json!(frames.ways()));
     }
@@ -623,6 +626,7 @@ fn manifest(
             json!(format!("{:?}", args.resources.cuda_graph).to_lowercase()),
         ),
         ("frame-staging", json!(args.resources.frame_staging)),
+        ("arena-block", json!(args.resources.arena_block)),
         ("objects", json!(args.objects)),
         ("max-clip-frames", json!(args.max_clip_frames)),
         ("fill-holes", json!(args.fill_holes)),

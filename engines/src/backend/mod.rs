@@ -10,6 +10,7 @@ use crate::bundle::{Bundle, BundleError, Component};
 use crate::cpu::{CpuBackend, CpuOptions};
 pub use crate::cuda::DeviceMemory;
 pub use crate::cuda::kernels::Normalization;
+use crate::cuda::{BlockChoice, BlockStrategy};
 use crate::memory::{
     AccessError, Arena, ArenaError, PlanRow, Slab, SlabError, Tensor, TensorMut, TensorRef,
 };
@@ -374,6 +375,11 @@ pub trait Backend {
     /// When the memory cannot be had.
     fn slab(&self, bytes: usize) -> Result<Slab, BackendError>;
 
+    /// How the slab was had; `None` before it was, and for host memory.
+    fn slab_strategy(&self) -> Option<BlockStrategy> {
+        None
+    }
+
     /// Takes the host memory through which frames and masks pass to the device; `None` where the
     /// slab itself is host memory and no such memory is needed.
     ///
@@ -536,6 +542,8 @@ pub struct BackendOptions {
     pub graphs: GraphMode,
     /// How frames reach the device.
     pub staging: FrameStaging,
+    /// How the arena's block is asked for.
+    pub block: BlockChoice,
 }
 
 /// Opens a backend for a bundle.

@@ -31,6 +31,19 @@ pub enum BlockStrategy {
     },
 }
 
+/// How a block is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlockChoice {
+    /// Plain, and in chunks where that is refused.
+    #[default]
+    Auto,
+    /// One plain allocation or none.
+    Plain,
+    /// Chunks at once.
+    Chunks,
+}
+
 /// A block of device memory, given back when dropped.
 #[derive(Debug)]
 pub struct DeviceBlock {
@@ -58,12 +71,26 @@ impl DeviceBlock {
         bytes: u64,
         purpose: &'static str,
     ) -> Result<Self, CudaError> {
+        Self::allocate_as(device, bytes, purpose, BlockChoice::Auto)
+    }
+
+    /// As [`DeviceBlock::allocate`], in the ways that `choice` allows.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn allocate_as(
+        device: &Arc<Device>,
+        bytes: u64,
+        purpose: &'static str,
+        choice: BlockChoice,
+    ) -> Result<Self, CudaError> {
         if bytes == 0 {
             return Err(CudaError::Empty { purpose });
         }
         device.bind()?;
-        let plain = match allocate_plain(bytes) {
-            Ok(address) => {
+        let plain = match allocate_plain(bytes, choice) {
+            Ok(None) => "not tried".to_owned(),
+            Ok(Some(address)) => {
                 counter::count(Kind::Device);
                 return Ok(Self {
                     device: Arc::clone(device),
@@ -73,7 +100,7 @@ impl DeviceBlock {
                 });
             }
             Err(CUresult::CUDA_ERROR_OUT_OF_MEMORY) => {
-                DriverFault(CUresult::CUDA_ERROR_OUT_OF_MEMORY)
+                DriverFault(CUresult::CUDA_ERROR_OUT_OF_MEMORY).to_string()
             }
             // Not a matter of memory: a broken device would only be hidden by another try.
             Err(code) => {
@@ -83,13 +110,15 @@ impl DeviceBlock {
                 });
             }
         };
-        let chunks = if device.info().can_map_chunks {
+        let chunks = if choice == BlockChoice::Plain {
+            "not tried".to_owned()
+        } else if device.info().can_map_chunks {
             match Mapping::new(device, bytes) {
                 Ok(mapping) => {
                     tracing::info!(
                         bytes,
                         chunks = mapping.chunks.len(),
-                        "{purpose} is mapped from chunks: the driver refused one plain block"
+                        "{purpose} is mapped from chunks; plain allocation: {plain}"
                     );
                     return Ok(Self {
                         device: Arc::clone(device),
@@ -157,12 +186,16 @@ impl Drop for DeviceBlock {
     }
 }
 
-fn allocate_plain(bytes: u64) -> Result<u64, CUresult> {
+/// The address, or nothing where it is not to be tried.
+fn allocate_plain(bytes: u64, choice: BlockChoice) -> Result<Option<u64>, CUresult> {
+    if choice == BlockChoice::Chunks {
+        return Ok(None);
+    }
     let size = usize::try_from(bytes).map_err(|_| CUresult::CUDA_ERROR_OUT_OF_MEMORY)?;
     let mut address = 0;
     // SAFETY: writes one address; a context is current.
     match unsafe { sys::cuMemAlloc_v2(&raw mut address, size) } {
-        CUresult::CUDA_SUCCESS => Ok(address),
+        CUresult::CUDA_SUCCESS => Ok(Some(address)),
         code => Err(code),
     }
 }

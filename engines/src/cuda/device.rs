@@ -1,8 +1,8 @@
 //! One device and its primary context.
 
 use super::driver::{availability, check};
-use super::error::CudaError;
-use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
+use super::error::{CudaError, DriverFault};
+use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
 use serde::Serialize;
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,9 +80,13 @@ impl Device {
         let info = describe(ordinal, handle)?;
         let mut context = std::ptr::null_mut();
         // SAFETY: writes one handle of a valid device; released when the `Device` is dropped.
-        check("cuDevicePrimaryCtxRetain", unsafe {
-            sys::cuDevicePrimaryCtxRetain(&raw mut context, handle)
-        })?;
+        match unsafe { sys::cuDevicePrimaryCtxRetain(&raw mut context, handle) } {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                let fault = DriverFault(CUresult::CUDA_ERROR_OUT_OF_MEMORY);
+                return Err(CudaError::NoContext { ordinal, fault });
+            }
+            code => check("cuDevicePrimaryCtxRetain", code)?,
+        }
         let device = Self {
             handle,
             context,

@@ -92,6 +92,17 @@ pub enum CudaError {
         /// Devices there are.
         count: usize,
     },
+    /// The device gives this process nothing to work in.
+    #[error(
+        "CUDA device {ordinal} gives no context: {fault}; another program holds the device's memory \
+         (nvidia-smi or `masklet doctor` names it): end it, or choose another device with --device"
+    )]
+    NoContext {
+        /// The device.
+        ordinal: usize,
+        /// What the driver said.
+        fault: DriverFault,
+    },
     /// Every way of taking a block of device memory was refused.
     #[error(
         "out of device memory: {purpose} needs one block of {bytes} bytes, the device reports \
@@ -110,8 +121,8 @@ pub enum CudaError {
         memory: DeviceMemory,
         /// MemAvailable of an integrated device, whose memory is the system's.
         available_bytes: Option<u64>,
-        /// How the plain allocation was refused.
-        plain: DriverFault,
+        /// How the plain allocation was refused, or that it was not tried.
+        plain: String,
         /// How the allocation in chunks was refused, or why it was not tried.
         chunks: String,
     },

@@ -30,7 +30,7 @@ pub mod kernels;
 mod pinned;
 mod stream;
 
-pub use block::{BlockStrategy, DeviceBlock};
+pub use block::{BlockChoice, BlockStrategy, DeviceBlock};
 pub use device::{Device, DeviceInfo, DeviceMemory, describe_device, pci_address};
 pub use driver::availability;
 pub use error::{CudaError, DriverFault};

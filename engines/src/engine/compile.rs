@@ -6,16 +6,13 @@ use super::{EngineError, EngineStore, KeyFields, StoredEngine, TensorRtFields, a
 use crate::bundle::{Bundle, Component, ComponentEntry};
 use crate::tensorrt::{
     BuildOptions, BuildProgress, Builder, BuiltPlan, DeviceIdentity, EngineTensor, Flavour,
-    Library, LoadOptions, ProfilingVerbosity, Target, driver,
+    Library, LoadOptions, ProfilingVerbosity, RTX_CAPABILITIES, Target, driver, listed,
 };
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Workspace limit when nobody says.
 pub const DEFAULT_WORKSPACE_BYTES: u64 = 256 << 20;
-
-/// Compute capabilities that TensorRT-RTX builds for, `all` of them.
-const RTX_CAPABILITIES: [(u32, u32); 6] = [(7, 5), (8, 0), (8, 6), (8, 9), (12, 0), (12, 1)];
 
 /// What the user chose.
 #[derive(Clone, Debug)]
@@ -53,13 +50,14 @@ impl Default for BuildSettings {
     }
 }
 
-/// Parses `8.9`, `8.6,8.9` or `all`.
+/// Parses `8.9`, `8.6,8.9` or `all`: all from Ampere on. Turing (7.5) has to be named, as in
+/// TensorRT-RTX's own default: it has no bf16, and RTX cannot multiply fp32 matrices there.
 ///
 /// # Errors
 /// For anything else, with what could be written.
 pub fn parse_compute_capabilities(text: &str) -> Result<Vec<(u32, u32)>, EngineError> {
     if text.trim() == "all" {
-        return Ok(RTX_CAPABILITIES.to_vec());
+        return Ok(RTX_CAPABILITIES[1..].to_vec());
     }
     text.split(',')
         .map(|one| {
@@ -72,9 +70,7 @@ pub fn parse_compute_capabilities(text: &str) -> Result<Vec<(u32, u32)>, EngineE
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| EngineError::Capability {
             text: text.to_owned(),
-            all: RTX_CAPABILITIES
-                .map(|(major, minor)| format!("{major}.{minor}"))
-                .join(", "),
+            all: listed(&RTX_CAPABILITIES[1..]),
         })
 }
 
@@ -106,8 +102,10 @@ impl BuildHost {
         let device = driver::device(0).map_err(|error| EngineError::NoDevice {
             reason: error.to_string(),
         })?;
+        let library = Library::load(&load)?;
+        library.runs_on(&device.name, device.compute_capability)?;
         Ok(Self {
-            library: Library::load(&load)?,
+            library,
             device: Some(device),
             target: Target::Current,
         })

@@ -122,6 +122,19 @@ pub enum TensorRtError {
         /// What to do.
         advice: String,
     },
+    /// TensorRT-RTX is for other GPUs.
+    #[error(
+        "TensorRT-RTX {version} does not run on {device}, only on compute capabilities {known}; use \
+         TensorRT (libnvinfer) there"
+    )]
+    OtherGpu {
+        /// The library's version.
+        version: Version,
+        /// The device with its compute capability.
+        device: String,
+        /// What it runs on.
+        known: String,
+    },
     /// A plan does not become an engine.
     #[error(
         "TensorRT cannot load the engine ({message}); it was built by another version, for another \

@@ -6,7 +6,7 @@
 use super::logger;
 use super::result::Owned;
 use super::sys::{Table, VersionFn};
-use super::version::{self, NoTable};
+use super::version::{self, NoTable, RTX_CAPABILITIES};
 use super::{Flavour, TensorRtError, Version};
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
@@ -217,6 +217,19 @@ impl Library {
             Some(build) => format!("{}.{build}", self.0.version),
             None => self.0.version.to_string(),
         }
+    }
+
+    /// Whether engines run on a device of this name and compute capability.
+    ///
+    /// # Errors
+    /// When TensorRT-RTX does not know the capability: its runtime would refuse every engine.
+    pub fn runs_on(&self, name: &str, capability: (u32, u32)) -> Result<(), TensorRtError> {
+        let known = self.flavour() == Flavour::TensorRt || RTX_CAPABILITIES.contains(&capability);
+        known.then_some(()).ok_or_else(|| TensorRtError::OtherGpu {
+            version: self.version(),
+            device: format!("{name} ({}.{})", capability.0, capability.1),
+            known: version::listed(&RTX_CAPABILITIES),
+        })
     }
 
     /// Whether the library is a stand-in for tests: what it runs is no measurement of TensorRT.

@@ -37,4 +37,5 @@ pub use error::{ParserError, ParserErrors, TensorRtError};
 pub use library::{LIBRARY_ENV, Library, LoadOptions};
 pub use logger::LogFacts;
 pub use runtime::{Engine, EngineTensor, Runtime};
-pub use version::{Flavour, Version, known as known_versions};
+pub(crate) use version::listed;
+pub use version::{Flavour, RTX_CAPABILITIES, Version, known as known_versions};

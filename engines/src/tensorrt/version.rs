@@ -34,6 +34,16 @@ impl fmt::Display for Flavour {
     }
 }
 
+/// Compute capabilities that TensorRT-RTX 1.5 to 1.7 runs on (its support matrix; 8.0, too, although the
+/// matrix leaves it out). On others its builder works, and its runtime refuses what was built.
+pub const RTX_CAPABILITIES: [(u32, u32); 6] = [(7, 5), (8, 0), (8, 6), (8, 9), (12, 0), (12, 1)];
+
+/// Capabilities as text: `7.5, 8.0`.
+pub(crate) fn listed(capabilities: &[(u32, u32)]) -> String {
+    let one = |(major, minor): &(u32, u32)| format!("{major}.{minor}");
+    capabilities.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
 /// A version as `getInferLibVersion` gives it: major * 10000 + minor * 100 + patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(i32);

@@ -24,14 +24,17 @@ use crate::backend::{
 };
 use crate::bundle::{Bundle, Component};
 use crate::cuda::kernels::{ResizeTables, Vision};
-use crate::cuda::{self, Device, DeviceBlock, Event, PinnedBlock, PinnedKind, Stream, counter};
+use crate::cuda::{
+    self, BlockChoice, BlockStrategy, Device, DeviceBlock, Event, PinnedBlock, PinnedKind, Stream,
+    counter,
+};
 use crate::engine::{self, EngineStore, Measured, StoredEngine};
 use crate::memory::{AccessError, Arena, Element, PlanRow, Slab, TensorMut, TensorRef};
 use crate::tensor::DType;
 use crate::tensorrt::{self, Library, LoadOptions};
 use engines::Loaded;
 use events::EventRing;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 use transfer::{Transfer, bytes_of, target};
@@ -104,6 +107,8 @@ pub struct TensorRtBackend {
     mapped: OnceCell<staging::Mapped>,
     ways: RefCell<Vec<FrameWay>>,
     staging: FrameStaging,
+    block: BlockChoice,
+    block_strategy: Cell<Option<BlockStrategy>>,
     events: EventRing,
     resized: Event,
     uploaded: Event,
@@ -127,6 +132,7 @@ impl TensorRtBackend {
     pub fn open(bundle: &Bundle, options: &BackendOptions) -> Result<Self, BackendError> {
         let device = Device::open(options.device)?;
         let library = Library::load(&LoadOptions::from_env())?;
+        library.runs_on(&device.info().name, device.info().compute_capability)?;
         let ordinal = i32::try_from(options.device).unwrap_or(i32::MAX);
         let identity = tensorrt::driver::device(ordinal)?;
         device.bind()?;
@@ -140,6 +146,8 @@ impl TensorRtBackend {
             mapped: OnceCell::new(),
             ways: RefCell::default(),
             staging: options.staging,
+            block: options.block,
+            block_strategy: Cell::new(None),
             events: EventRing::new(&device)?,
             resized: Event::new(&device, false)?,
             uploaded: Event::new(&device, false)?,
@@ -223,8 +231,13 @@ impl Backend for TensorRtBackend {
     }
 
     fn slab(&self, bytes: usize) -> Result<Slab, BackendError> {
-        let block = DeviceBlock::allocate(&self.device, bytes as u64, "the arena")?;
+        let block = DeviceBlock::allocate_as(&self.device, bytes as u64, "the arena", self.block)?;
+        self.block_strategy.set(Some(block.strategy()));
         Ok(block.into_slab()?)
+    }
+
+    fn slab_strategy(&self) -> Option<BlockStrategy> {
+        self.block_strategy.get()
     }
 
     fn staging_slab(&self, bytes: usize) -> Result<Option<Slab>, BackendError> {

@@ -357,13 +357,13 @@ impl Context {
     ///
     /// # Safety
     /// - Nobody else uses the range while the slice lives.
-    unsafe fn seen(
+    unsafe fn seen<'a>(
         &self,
         driver: &Driver,
         slot: Slot,
         address: u64,
         bytes: u64,
-    ) -> Result<&mut [u8], String> {
+    ) -> Result<&'a mut [u8], String> {
         match &self.staging {
             // SAFETY: the caller has the range alone, and the staging memory holds all of it.
             Some(staging) => Ok(unsafe {
