@@ -11,6 +11,7 @@ use crate::graph::c_string;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// `CUresult`.
 type Code = c_int;
@@ -77,14 +78,9 @@ fn done(function: &str, code: Code) -> Result<(), String> {
 
 /// Page-locked host memory, for copies that run on a stream.
 pub struct Pinned {
-    start: *mut c_void,
+    start: AtomicPtr<c_void>,
     bytes: usize,
 }
-
-// SAFETY: the memory is the process's.
-unsafe impl Send for Pinned {}
-// SAFETY: as above; who reads and writes when is the streams' order.
-unsafe impl Sync for Pinned {}
 
 impl Pinned {
     /// The address of a range.
@@ -95,7 +91,11 @@ impl Pinned {
         let end = offset.checked_add(bytes);
         match (usize::try_from(offset), end.map(usize::try_from)) {
             (Ok(offset), Some(Ok(end))) if end <= self.bytes => {
-                Ok(self.start.cast::<u8>().wrapping_add(offset))
+                let start = self.start.load(Ordering::Acquire);
+                match start.is_null() {
+                    true => Err("the staging memory was given back".to_owned()),
+                    false => Ok(start.cast::<u8>().wrapping_add(offset)),
+                }
             }
             _ => Err(format!(
                 "{bytes} bytes at {offset} lie beyond the staging memory"
@@ -104,12 +104,21 @@ impl Pinned {
     }
 }
 
+impl Pinned {
+    /// Gives the memory back before its owner goes: nothing may use it any more.
+    pub fn give_back(&self) {
+        let start = self.start.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        let copies = driver().ok().and_then(|driver| driver.copies.as_ref());
+        if let (Some(copies), false) = (copies, start.is_null()) {
+            // SAFETY: the driver gave the memory, and it is taken from here once.
+            unsafe { (copies.host_free)(start) };
+        }
+    }
+}
+
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if let Some(copies) = driver().ok().and_then(|driver| driver.copies.as_ref()) {
-            // SAFETY: the driver gave the memory, and nothing uses it any more.
-            unsafe { (copies.host_free)(self.start) };
-        }
+        self.give_back();
     }
 }
 
@@ -300,7 +309,10 @@ impl Driver {
         // SAFETY: the driver writes one address.
         let code = unsafe { (self.copies()?.host_allocate)(&raw mut start, bytes.max(1), 0) };
         done("cuMemHostAlloc", code)?;
-        Ok(Pinned { start, bytes })
+        Ok(Pinned {
+            start: AtomicPtr::new(start),
+            bytes,
+        })
     }
 
     /// Copies host bytes to the device and waits.

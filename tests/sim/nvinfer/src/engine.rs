@@ -390,6 +390,9 @@ impl Context {
                     "IExecutionContext: destroyed while {pending} enqueued runs have not finished"
                 ),
             );
+        } else if let Some(staging) = &self.staging {
+            // Graphs that captured this context keep it, but must not be launched any more.
+            staging.memory.give_back();
         }
     }
 
