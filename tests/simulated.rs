@@ -15,14 +15,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{Ran, masklet, synthetic, tree};
 
-/// The folders with the two stand-ins; `None` (and a line) without TensorRT's headers.
+/// The folders with the stand-ins; `None` (and a line) without TensorRT's headers.
 fn stand_ins() -> Option<std::ffi::OsString> {
     let cuda = masklet_sim_cuda::support::library_folder().unwrap();
     let Some(nvinfer) = masklet_sim_nvinfer::support::library_folder().unwrap() else {
         println!("skipped: no TensorRT headers (tools/setup)");
         return None;
     };
-    Some(std::env::join_paths([cuda, nvinfer]).unwrap())
+    let nvjpeg = masklet_sim_nvjpeg::support::library_folder().unwrap();
+    Some(std::env::join_paths([cuda, nvinfer, nvjpeg]).unwrap())
 }
 
 /// What `masklet synth` makes one object in one small video of.
@@ -148,6 +149,65 @@ fn clean(report: &Report) {
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     assert!(report.leaks.is_empty(), "{:?}", report.leaks);
     assert_eq!((report.used_bytes, report.pinned_bytes), (0, 0));
+}
+
+#[test]
+fn nvjpeg_decodes_ahead_and_allocates_nothing_after_warm_up() {
+    let Some(bench) = Bench::new(&[
+        "--videos",
+        "2",
+        "--frames",
+        "9",
+        "--size",
+        "97x64",
+        "--objects",
+        "2",
+    ]) else {
+        return;
+    };
+    let expected = bench.reference(&[]);
+    // A frame that nvJPEG leaves to the CPU: it is grey.
+    let frame = bench.path("JPEGImages_24fps/synth_000001/00005.jpg");
+    let grey = vec![90; 97 * 64];
+    let mut file = Vec::new();
+    let encoder = jpeg_encoder::Encoder::new(&mut file, 90);
+    encoder
+        .encode(&grey, 97, 64, jpeg_encoder::ColorType::Luma)
+        .unwrap();
+    let whole = fs::read(&frame).unwrap();
+    for (grey, schedule) in [(false, "lazy"), (true, "random")] {
+        fs::write(&frame, if grey { &file } else { &whole }).unwrap();
+        let expected = match grey {
+            true => &bench.reference(&[]),
+            false => &expected,
+        };
+        let args = ["--jpeg-decoder", "nvjpeg", "--decode-threads", "3"];
+        let (ran, report) = bench.run("nvjpeg", &args, &[("SCHEDULE", schedule)]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.stdout.contains("0 after warm-up"), "{}", ran.stdout);
+        clean(&report);
+        let out = bench.path("nvjpeg");
+        assert!(tree(&out.join("masks")) == *expected, "other masks");
+        let text = fs::read_to_string(out.join("run.json")).unwrap();
+        let run: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(run["options"]["jpeg-decoder"], "nvjpeg");
+        assert_eq!(
+            run["free_options"]["nvjpeg-version.edgetam_small"],
+            "12.3.1"
+        );
+    }
+    // On the CPU there is none.
+    let split = bench.split.path().display().to_string();
+    let ran = masklet(&[
+        "run",
+        "--split-dir",
+        &split,
+        "--backend",
+        "cpu",
+        "--jpeg-decoder",
+        "nvjpeg",
+    ]);
+    assert_eq!(ran.code, 2, "{ran:?}");
 }
 
 #[test]

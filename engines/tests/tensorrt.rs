@@ -43,6 +43,19 @@ impl DeviceAllocator for NoMemory {
 }
 
 #[test]
+fn nvidias_nvjpeg_is_loaded_and_tells_its_version() {
+    let Some(folder) = support::library_folder("nvjpeg") else {
+        return;
+    };
+    // Every function that is called is there; using them takes a driver.
+    let library = masklet_engines::cuda::JpegLibrary::load(Some(&folder)).unwrap();
+    assert!(library.version().starts_with("12."), "{library:?}");
+    let empty = tempfile::tempdir().unwrap();
+    let missing = masklet_engines::cuda::JpegLibrary::load(Some(empty.path())).unwrap_err();
+    assert!(missing.to_string().contains("libnvjpeg.so.12"), "{missing}");
+}
+
+#[test]
 fn lean_libraries_choose_their_table_and_fail_cleanly_without_a_driver() {
     for (folder, what, major) in [("lean10", "TensorRT 10", 10), ("lean11", "TensorRT 11", 11)] {
         let Some(folder) = support::library_folder(folder) else {

@@ -6,6 +6,7 @@ use super::engines::EnginesDir;
 use clap::{Args, ValueEnum};
 use masklet::dataset::{Split, SplitOptions};
 use masklet::error::{Classified, ErrorClass};
+use masklet::pipeline::JpegBy;
 use masklet::prompts::{ModelTag, PromptKind};
 use masklet_engines::backend::{
     self, Availability, BackendError, BackendKind, BackendOptions, FrameLimits, FrameStaging,
@@ -156,6 +157,25 @@ pub enum BlockArg {
     Plain,
     /// In chunks.
     Chunks,
+}
+
+/// Who decodes JPEG frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JpegArg {
+    /// The CPU, ahead of the model.
+    Cpu,
+    /// nvJPEG on the GPU, ahead of the model and beside it; its pixels may differ a little from the CPU's.
+    Nvjpeg,
+}
+
+impl From<JpegArg> for JpegBy {
+    fn from(arg: JpegArg) -> Self {
+        match arg {
+            JpegArg::Cpu => Self::Cpu,
+            JpegArg::Nvjpeg => Self::Nvjpeg,
+        }
+    }
 }
 
 /// Which models.

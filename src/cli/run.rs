@@ -2,7 +2,7 @@
 
 use super::baseline::{BaselineOptions, ModeArg};
 use super::fleet::{ShardArgs, Share};
-use super::options::{DataArgs, ModelArgs, ModelRun, ResourceArgs, UsageError};
+use super::options::{DataArgs, JpegArg, ModelArgs, ModelRun, ResourceArgs, UsageError};
 use super::overlay::{OverlayArgs, VideoOverlays};
 use super::plan::{most_objects, render};
 use super::print;
@@ -86,6 +86,9 @@ pub struct RunArgs {
     /// Decoder threads.
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     decode_threads: u16,
+    /// Who decodes JPEG frames.
+    #[arg(long, value_enum, default_value_t = JpegArg::Cpu, value_name = "WHO")]
+    jpeg_decoder: JpegArg,
     /// Run folder; `runs/<name of the split folder>` without it.
     #[arg(long, alias = "out_dir", value_name = "DIR")]
     out_dir: Option<PathBuf>,
@@ -149,6 +152,13 @@ pub fn run(mut args: RunArgs) -> anyhow::Result<u8> {
     args.baseline_options
         .check(&modes, &models, args.resources.threads())?;
     let (kind, unused_device) = args.resources.choose(&models)?;
+    if args.jpeg_decoder == JpegArg::Nvjpeg && kind == BackendKind::Cpu {
+        return Err(UsageError(
+            "--jpeg-decoder nvjpeg needs a GPU, and the run is on the CPU; leave it away"
+                .to_owned(),
+        )
+        .into());
+    }
     if kind == BackendKind::Cpu {
         masklet_engines::cpu::keep_heap();
     }
@@ -448,6 +458,7 @@ fn run_model(
         objects: args.objects,
         max_clip_frames: (args.max_clip_frames > 0).then_some(args.max_clip_frames),
         decode_threads: usize::from(args.decode_threads),
+        jpeg: args.jpeg_decoder.into(),
         warmup: args.warmup,
         fill_holes: args.fill_holes,
         save_masks: args.save_masks.unwrap_or(SaveMasks::Annotated),
@@ -494,6 +505,9 @@ fn run_model(
     let name = &session.bundle.manifest().name;
     if let Some(strategy) = session.backend.slab_strategy() {
         folder.note(&format!("arena-block-taken.{name}"), json!(strategy));
+    }
+    if let Some(version) = session.jpeg_version() {
+        folder.note(&format!("nvjpeg-version.{name}"), json!(version));
     }
     if let Some(frames) = session.backend.frames() {
         let option = format!("frame-staging-measured.{name}");
@@ -636,6 +650,7 @@ fn manifest(
         ("warmup", json!(args.warmup)),
         ("ring-frames", json!(args.resources.ring_frames)),
         ("decode-threads", json!(args.decode_threads)),
+        ("jpeg-decoder", json!(args.jpeg_decoder)),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))

@@ -13,12 +13,13 @@ use super::source::{Facts, Row, Source, SourceKind};
 use crate::results::{ObjectSummary, Score, Status, read_journal, summarise};
 
 /// Options that decide what is timed and scored, and must be the same; with their words in tables.
-pub(super) const OPTIONS: [(&str, &str); 9] = [
+pub(super) const OPTIONS: [(&str, &str); 10] = [
     ("max-clip-frames", "frame cap"),
     ("objects", "way of tracking objects"),
     ("fill-holes", "hole filling"),
     ("threads", "threads"),
     ("cuda-graph", "CUDA graphs"),
+    ("jpeg-decoder", "JPEG decoder"),
     ("limit-objects", "objects per video at most"),
     ("warmup", "warm-up rounds"),
     ("no-memory", "tracking without memory"),

@@ -143,6 +143,7 @@ fn of_runs(a: &Source, b: &Source, found: &mut Found) {
         }
         let (blocks, areas): (bool, &[Area]) = match name {
             "threads" => (true, &[Speed]),
+            "jpeg-decoder" => (false, &[Speed, Scores]),
             "fill-holes" | "no-memory" | "realtime" => (true, &[Speed, Scores]),
             // Frames, objects and precision are compared row by row; these only explain them.
             _ => (false, &[Speed]),

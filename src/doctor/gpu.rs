@@ -39,6 +39,7 @@ pub(super) fn checks(root: &SystemRoot, ordinal: usize) -> (Vec<Check>, Found) {
         driver,
         tensorrt,
         headers(root, hardware.is_some()),
+        nvjpeg(root, hardware.is_some()),
         others(root, ordinal, hardware.is_some()),
     ];
     let device = device(root, ordinal, works, library);
@@ -189,6 +190,26 @@ fn headers(root: &SystemRoot, hardware: bool) -> Check {
             NAME,
             "this program was built without them and cannot drive any TensorRT",
             "tools/setup && cargo build --release",
+        ),
+    }
+}
+
+fn nvjpeg(root: &SystemRoot, hardware: bool) -> Check {
+    const NAME: &str = "nvJPEG";
+    if !root.is_real() {
+        return stand_in(NAME);
+    }
+    match cuda::JpegLibrary::load(None) {
+        Ok(library) => Check::ok(
+            HERE,
+            NAME,
+            format!("{library:?}; --jpeg-decoder nvjpeg uses it"),
+        ),
+        Err(_) if !hardware => Check::not_checked(HERE, NAME, NOT_THERE),
+        Err(_) => Check::not_checked(
+            HERE,
+            NAME,
+            "not here; JPEG frames are decoded by the CPU (--jpeg-decoder)",
         ),
     }
 }

@@ -70,9 +70,20 @@ impl Decoder {
             });
         }
         let bytes = fs::read(path).map_err(|e| ImageError::read(path, e))?;
-        let format = header::sniff(path, &bytes)?;
+        self.decode_bytes(path, &bytes, width, height, out)
+    }
+
+    fn decode_bytes(
+        self,
+        path: &Path,
+        bytes: &[u8],
+        width: usize,
+        height: usize,
+        out: &mut [u8],
+    ) -> Result<(), ImageError> {
+        let format = header::sniff(path, bytes)?;
         if format == Format::Jpeg {
-            header::check_jpeg_is_whole(path, &bytes)?;
+            header::check_jpeg_is_whole(path, bytes)?;
         }
         let target = Target {
             path,
@@ -82,10 +93,10 @@ impl Decoder {
         };
         match self {
             #[cfg(feature = "opencv")]
-            Self::OpenCv => super::cv::decode(&bytes, target),
+            Self::OpenCv => super::cv::decode(bytes, target),
             Self::PureRust => match format {
-                Format::Jpeg => pure::decode_jpeg(&bytes, target),
-                Format::Png => pure::decode_png(&bytes, target),
+                Format::Jpeg => pure::decode_jpeg(bytes, target),
+                Format::Png => pure::decode_png(bytes, target),
             },
         }
     }
@@ -126,6 +137,28 @@ pub fn decode_into(
     out: &mut [u8],
 ) -> Result<(), ImageError> {
     Decoder::of_build().decode_into(path, width, height, out)
+}
+
+/// Decodes with `device` where the file is a JPEG, whole, that it takes (`Ok(true)`), else with the build's
+/// decoder.
+///
+/// # Errors
+/// As [`Decoder::decode_into`], and what `device` says.
+pub fn decode_jpeg_with<E: std::fmt::Display>(
+    path: &Path,
+    width: usize,
+    height: usize,
+    out: &mut [u8],
+    device: impl FnOnce(&[u8], &mut [u8]) -> Result<bool, E>,
+) -> Result<(), ImageError> {
+    let bytes = fs::read(path).map_err(|e| ImageError::read(path, e))?;
+    if header::sniff(path, &bytes)? == Format::Jpeg {
+        header::check_jpeg_is_whole(path, &bytes)?;
+        if device(&bytes, out).map_err(|e| ImageError::device(path, e))? {
+            return Ok(());
+        }
+    }
+    Decoder::of_build().decode_bytes(path, &bytes, width, height, out)
 }
 
 /// Decodes a frame of whatever size it has with the build's decoder.

@@ -37,6 +37,16 @@ pub enum ImageError {
         /// Where it ends.
         detail: String,
     },
+    /// The GPU's decoder failed.
+    #[error(
+        "{path} could not be decoded on the GPU: {message}; --jpeg-decoder cpu does without it"
+    )]
+    Device {
+        /// The file.
+        path: PathBuf,
+        /// The decoder's words.
+        message: String,
+    },
     /// The decoder refused the file.
     #[error("{path} cannot be decoded: {message}; copy or extract it again")]
     Damaged {
@@ -135,6 +145,13 @@ impl ImageError {
         Self::Truncated {
             path: path.to_owned(),
             detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn device(path: &Path, message: impl ToString) -> Self {
+        Self::Device {
+            path: path.to_owned(),
+            message: message.to_string(),
         }
     }
 

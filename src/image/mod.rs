@@ -25,7 +25,7 @@ mod resize;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Decoder, RgbImage, decode_into, decode_rgb};
+pub use decode::{Decoder, RgbImage, decode_into, decode_jpeg_with, decode_rgb};
 pub use error::ImageError;
 pub use header::probe_size;
 pub use mask_png::{LabelMap, read_label_png, read_mask_png, write_mask_png};

@@ -5,7 +5,7 @@ use crate::dataset::{ObjectTrack, Split};
 use crate::image;
 use crate::mask::Mask;
 use crate::pipeline::clip::{frame_limits, mask_file_name};
-use crate::pipeline::{ObjectMode, SaveMasks, Session, Settings, run_clip};
+use crate::pipeline::{JpegBy, ObjectMode, SaveMasks, Session, Settings, run_clip};
 use crate::prompts::PromptKind;
 use crate::results::Status;
 use crate::telemetry::SystemRoot;
@@ -91,6 +91,7 @@ pub fn track(
         objects: ObjectMode::Lockstep,
         max_clip_frames: Some(frames),
         decode_threads: 1,
+        jpeg: JpegBy::Cpu,
         warmup: 0,
         fill_holes: 0,
         save_masks: SaveMasks::All,

@@ -380,7 +380,8 @@ fn run_frames<'r>(
     let end = runners.iter().map(|r| r.end).max().unwrap_or(0);
     let manifest = session.bundle.manifest();
     let frame_bytes = video.size().rgb_bytes();
-    let source = FrameSource::open(video, first).map_err(ClipError::Objects)?;
+    let source =
+        FrameSource::open(video, first, session.jpeg.as_ref()).map_err(ClipError::Objects)?;
     let fps = session.settings.fps_of(video).map_err(ClipError::Objects)?;
     let prompts: Vec<usize> = runners.iter().map(|r| r.prompt_frame).collect();
     let mut resizer = Resizer::new(manifest.image_size);

@@ -23,5 +23,5 @@ mod watch;
 pub use clip::run_clip;
 pub use error::PipelineError;
 pub use masks::MaskFiles;
-pub use session::{ObjectMode, Rate, SaveMasks, Session, Settings};
+pub use session::{JpegBy, ObjectMode, Rate, SaveMasks, Session, Settings};
 pub use start::ObjectStart;

@@ -7,8 +7,9 @@ use crate::results::DeviceMarks;
 use crate::telemetry::{MemorySampler, SystemRoot, Telemetry};
 use crate::track::layout::Demand;
 use crate::track::{ModelPrompt, ObjectTask, TrackError, TrackerLayout};
-use masklet_engines::backend::{Backend, DeviceMemory, FrameSize};
+use masklet_engines::backend::{Backend, BackendError, DeviceMemory, FrameLimits, FrameSize};
 use masklet_engines::bundle::Bundle;
+use masklet_engines::cuda::JpegDecoder;
 use masklet_engines::memory::{Arena, HighWater, Plan, RegionKind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +38,17 @@ pub enum SaveMasks {
     All,
 }
 
+/// Who decodes JPEG frames. Other formats, and JPEG files that nvJPEG does not take, are the CPU's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JpegBy {
+    /// The CPU's decoder.
+    #[default]
+    Cpu,
+    /// nvJPEG, on the GPU. Its pixels may differ from the CPU's by a level or two.
+    Nvjpeg,
+}
+
 /// How fast frames are fed.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,6 +68,8 @@ pub struct Settings {
     pub max_clip_frames: Option<usize>,
     /// Decoder threads.
     pub decode_threads: usize,
+    /// Who decodes JPEG frames.
+    pub jpeg: JpegBy,
     /// Rounds of every component before the first frame that counts.
     pub warmup: usize,
     /// Largest hole that is filled, in pixels of the low-resolution mask; 0 for none.
@@ -105,6 +119,8 @@ pub struct Session {
     pub bundle: Bundle,
     /// What runs it.
     pub backend: Box<dyn Backend>,
+    /// nvJPEG, where it decodes. Before the memory it writes to.
+    pub(super) jpeg: Option<JpegDecoder>,
     /// Where its tensors lie.
     pub layout: TrackerLayout,
     /// The plan the slab was sized by.
@@ -150,6 +166,10 @@ impl Session {
         let mut arena = Arena::new(backend.slab(plan.bytes())?);
         let mut staging = backend.staging_slab(plan.staging_bytes())?.map(Arena::new);
         backend.settle(&mut arena, staging.as_mut())?;
+        let jpeg = match settings.jpeg {
+            JpegBy::Cpu => None,
+            JpegBy::Nvjpeg => backend.jpeg_decoder(settings.decode_threads)?,
+        };
         let sampler = MemorySampler::start(settings.root.clone(), 10).map_err(|source| {
             PipelineError::CreateFolder {
                 path: "the memory sampler's thread".to_owned(),
@@ -159,6 +179,7 @@ impl Session {
         Ok(Self {
             bundle,
             backend,
+            jpeg,
             layout,
             plan,
             settings,
@@ -169,6 +190,13 @@ impl Session {
             settled_allocations: None,
             device_at_open,
         })
+    }
+
+    /// The version of nvJPEG, where it decodes.
+    pub fn jpeg_version(&self) -> Option<String> {
+        self.jpeg
+            .as_ref()
+            .map(|decoder| decoder.library().version())
     }
 
     /// Whether the run was asked to stop.
@@ -263,10 +291,12 @@ fn warm_up(
             |mut slots, tracker, objects| -> Result<(), PipelineError> {
                 let bytes = size.rgb_bytes();
                 if let Some(slot) = slots.first_mut() {
-                    slot.view_mut()
-                        .into_slice::<u8>()
-                        .map_err(TrackError::from)?
-                        .fill(128);
+                    let view = slot.view_mut();
+                    let slot = view.into_slice::<u8>().map_err(TrackError::from)?;
+                    if let Some(decoder) = &session.jpeg {
+                        warm_up_jpeg(decoder, session.layout.demand().frames, slot)?;
+                    }
+                    slot.fill(128);
                 }
                 for index in 0..=rounds {
                     let frame = objects.enter(RegionKind::Frame)?;
@@ -284,4 +314,37 @@ fn warm_up(
         )?;
     }
     Ok(())
+}
+
+/// Decodes noise of the largest frame's size, which as a file is larger than any frame: what nvJPEG takes
+/// of memory it has then.
+fn warm_up_jpeg(
+    decoder: &JpegDecoder,
+    limits: FrameLimits,
+    slot: &mut [u8],
+) -> Result<(), PipelineError> {
+    let width = limits.width;
+    let height = (limits.rgb_bytes / 3).checked_div(width).unwrap_or(0);
+    let (Ok(columns), Ok(rows)) = (u16::try_from(width), u16::try_from(height)) else {
+        return Ok(());
+    };
+    let bytes = 3 * width * height;
+    let Some(target) = slot.get_mut(..bytes) else {
+        return Ok(());
+    };
+    let mut seed = 1u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 24) as u8
+    })
+    .take(bytes)
+    .collect();
+    let mut file = Vec::new();
+    let encoder = jpeg_encoder::Encoder::new(&mut file, 100);
+    let encoded = encoder.encode(&noise, columns, rows, jpeg_encoder::ColorType::Rgb);
+    if encoded.is_err() {
+        return Ok(());
+    }
+    let warmed = decoder.warm_up(&file, (height, width), target);
+    warmed.map_err(|error| PipelineError::from(BackendError::from(error)))
 }

@@ -3,6 +3,7 @@
 use crate::dataset::Video;
 use crate::image::{self, ImageError};
 use crate::video::{Ffmpeg, FrameReader};
+use masklet_engines::cuda::JpegDecoder;
 use std::sync::{Mutex, PoisonError};
 
 /// Why there is no frame.
@@ -17,7 +18,12 @@ pub(super) enum NoFrame {
 /// Hands out the frames of a clip to the ring's decoder threads.
 pub(super) enum FrameSource<'v> {
     /// Image files, which are read in any order and by many threads.
-    Images(&'v Video),
+    Images {
+        /// The video.
+        video: &'v Video,
+        /// nvJPEG, where it decodes.
+        jpeg: Option<&'v JpegDecoder>,
+    },
     /// A video file, whose frames come in order only.
     Stream {
         /// The video.
@@ -34,9 +40,13 @@ impl<'v> FrameSource<'v> {
     ///
     /// # Errors
     /// A reason in words: ffmpeg cannot be started.
-    pub fn open(video: &'v Video, first: usize) -> Result<Self, String> {
+    pub fn open(
+        video: &'v Video,
+        first: usize,
+        jpeg: Option<&'v JpegDecoder>,
+    ) -> Result<Self, String> {
         let Some(file) = &video.file else {
-            return Ok(Self::Images(video));
+            return Ok(Self::Images { video, jpeg });
         };
         let reader = Ffmpeg::find()
             .and_then(|ffmpeg| FrameReader::open(&ffmpeg, file, first))
@@ -52,19 +62,19 @@ impl<'v> FrameSource<'v> {
     /// How many threads may decode, of those that are wanted.
     pub fn threads(&self, wanted: usize) -> usize {
         match self {
-            Self::Images(_) => wanted,
+            Self::Images { .. } => wanted,
             Self::Stream { .. } => 1,
         }
     }
 
     /// Decodes frame `index` into `slot`, which may be larger than the frame.
     pub fn read(&self, index: usize, slot: &mut [u8]) -> Result<(), NoFrame> {
-        let (Self::Images(video) | Self::Stream { video, .. }) = self;
+        let (Self::Images { video, .. } | Self::Stream { video, .. }) = self;
         let pixels = slot.get_mut(..video.size().rgb_bytes()).ok_or_else(|| {
             NoFrame::Damaged("the frame is larger than its slot in the ring".to_owned())
         })?;
         match self {
-            Self::Images(video) => read_image(video, index, pixels),
+            Self::Images { video, jpeg } => read_image(video, *jpeg, index, pixels),
             Self::Stream { reader, .. } => {
                 let mut held = reader.lock().unwrap_or_else(PoisonError::into_inner);
                 let (reader, next) = &mut *held;
@@ -135,13 +145,24 @@ impl<'v> FrameSource<'v> {
     }
 }
 
-fn read_image(video: &Video, index: usize, pixels: &mut [u8]) -> Result<(), NoFrame> {
+fn read_image(
+    video: &Video,
+    jpeg: Option<&JpegDecoder>,
+    index: usize,
+    pixels: &mut [u8],
+) -> Result<(), NoFrame> {
     let Some(path) = video.frames.get(index) else {
         return Err(NoFrame::Over);
     };
     // A decoder that panics on a damaged file must not take the run with it.
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        image::decode_into(path, video.width, video.height, pixels)
+        let (width, height) = (video.width, video.height);
+        match jpeg {
+            None => image::decode_into(path, width, height, pixels),
+            Some(decoder) => image::decode_jpeg_with(path, width, height, pixels, |file, rgb| {
+                decoder.decode(file, (height, width), rgb)
+            }),
+        }
     }))
     .unwrap_or_else(|_| Err(ImageError::damaged(path, "the decoder gave up on it")))
     .map_err(|error| NoFrame::Damaged(error.to_string()))

@@ -10,7 +10,7 @@ use crate::bundle::{Bundle, BundleError, Component};
 use crate::cpu::{CpuBackend, CpuOptions};
 pub use crate::cuda::DeviceMemory;
 pub use crate::cuda::kernels::Normalization;
-use crate::cuda::{BlockChoice, BlockStrategy};
+use crate::cuda::{BlockChoice, BlockStrategy, JpegDecoder};
 use crate::memory::{
     AccessError, Arena, ArenaError, PlanRow, Slab, SlabError, Tensor, TensorMut, TensorRef,
 };
@@ -284,6 +284,9 @@ pub enum BackendError {
     /// The CUDA driver refused.
     #[error(transparent)]
     Cuda(#[from] crate::cuda::CudaError),
+    /// nvJPEG.
+    #[error(transparent)]
+    Jpeg(#[from] crate::cuda::JpegError),
     /// TensorRT refused.
     #[error(transparent)]
     TensorRt(#[from] crate::tensorrt::TensorRtError),
@@ -386,6 +389,16 @@ pub trait Backend {
     /// # Errors
     /// When the memory cannot be had.
     fn staging_slab(&self, bytes: usize) -> Result<Option<Slab>, BackendError>;
+
+    /// A decoder of JPEG files on the device, for `threads` files at once, whose pixels go to the staging
+    /// slab; `None` where the backend has no device or the slab was not taken.
+    ///
+    /// # Errors
+    /// When nvJPEG is not there or refuses the device.
+    fn jpeg_decoder(&self, threads: usize) -> Result<Option<JpegDecoder>, BackendError> {
+        let _ = threads;
+        Ok(None)
+    }
 
     /// What the backend needs of memory for frames of these sizes and this many objects at once.
     fn needs(&self, frames: FrameLimits, objects: usize) -> Needs;

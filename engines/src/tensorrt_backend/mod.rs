@@ -28,6 +28,7 @@ use crate::cuda::{
     self, BlockChoice, BlockStrategy, Device, DeviceBlock, Event, PinnedBlock, PinnedKind, Stream,
     counter,
 };
+use crate::cuda::{JpegDecoder, JpegError, JpegLibrary};
 use crate::engine::{self, EngineStore, Measured, StoredEngine};
 use crate::memory::{AccessError, Arena, Element, PlanRow, Slab, TensorMut, TensorRef};
 use crate::tensor::DType;
@@ -248,6 +249,15 @@ impl Backend for TensorRtBackend {
             let _ = self.mapped.set(mapped);
         }
         Ok(Some(block.into_slab()?))
+    }
+
+    fn jpeg_decoder(&self, threads: usize) -> Result<Option<JpegDecoder>, BackendError> {
+        let Some(mapped) = self.mapped.get() else {
+            return Err(JpegError::NotMapped.into());
+        };
+        let library = JpegLibrary::load(None)?;
+        let decoder = JpegDecoder::new(&self.device, library, threads, mapped.parts())?;
+        Ok(Some(decoder))
     }
 
     fn needs(&self, frames: FrameLimits, objects: usize) -> Needs {

@@ -31,6 +31,11 @@ impl Mapped {
         })
     }
 
+    /// Address for the host, size, address for the device.
+    pub(super) fn parts(self) -> (usize, usize, u64) {
+        (self.host, self.bytes, self.device)
+    }
+
     /// Where the device finds bytes of the block.
     fn find(&self, bytes: &[u8]) -> Option<u64> {
         let offset = (bytes.as_ptr() as usize).checked_sub(self.host)?;
