@@ -6,6 +6,7 @@ mod support;
 use masklet_engines::bundle::{Bundle, Component};
 use masklet_engines::engine::{
     BuildHost, BuildPlan, BuildSettings, BuildWatch, EngineError, EngineStore, build_bundle,
+    parse_compute_capabilities,
 };
 use masklet_engines::tensorrt::{BuildProgress, Target, TensorRtError};
 use std::path::Path;
@@ -68,6 +69,24 @@ fn plans(folder: &Path) -> Vec<String> {
     }
     names.sort();
     names
+}
+
+#[test]
+fn all_means_every_gpu_that_fp32_can_be_built_for_and_others_are_refused() {
+    let Some(library) = support::rtx() else {
+        return;
+    };
+    library.runs_on("an RTX 4090", (8, 9)).unwrap();
+    let hopper = library.runs_on("NVIDIA H200", (9, 0)).unwrap_err();
+    let text = hopper.to_string();
+    assert!(text.contains("does not run on NVIDIA H200 (9.0)"), "{text}");
+    let all = parse_compute_capabilities("all").unwrap();
+    let host = BuildHost::new(library, None, Target::Capabilities(all));
+    let folder = tempfile::tempdir().unwrap();
+    let store = EngineStore::open(Some(folder.path()));
+    let bundle = Bundle::embedded().unwrap();
+    let built = build_bundle(&store, &host, &bundle, &settings(), &Watch::default()).unwrap();
+    assert_eq!(built.len(), Component::ALL.len());
 }
 
 #[test]
