@@ -154,7 +154,7 @@ fn compile(set: Set, headers: &Path) -> Result<(), Box<dyn Error>> {
         .include("src/tensorrt/shim/include")
         .flag("-isystem")
         .flag(headers.display().to_string())
-        // Parser headers up to 10.7 catch exceptions in inline functions; -fno-exceptions refuses them.
+        // Not -fno-exceptions: older NvOnnxParser.h (JetPack 6) catches exceptions in inline functions.
         .flag("-Wno-deprecated-declarations")
         .warnings_into_errors(false)
         .define("nvinfer1", Some(format!("nvinfer1_{suffix}").as_str()))
