@@ -23,12 +23,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Of an object in a video of so many frames: with the first one alone annotated, all that are to be
-    /// prompted are there from the start.
-    fn of(object: usize, frames: usize) -> Self {
-        if frames <= ANNOTATION_STRIDE {
-            return Self::Steady;
-        }
+    fn of(object: usize) -> Self {
         [Self::Steady, Self::Late, Self::Vanishing, Self::Returning][object % 4]
     }
 
@@ -219,9 +214,7 @@ impl Scene {
         // More objects are smaller, so that they do not hide each other for good.
         let crowd = 1.0 / (1.0 + 0.12 * objects as f32);
         let shapes = (0..objects)
-            .map(|object| {
-                Self::draw_shape((object, recipe.frames), (width, height), small * crowd, rng)
-            })
+            .map(|object| Self::draw_shape(object, (width, height), small * crowd, rng))
             .collect();
         Self {
             width: recipe.width,
@@ -241,7 +234,7 @@ impl Scene {
     }
 
     fn draw_shape(
-        (object, frames): (usize, usize),
+        object: usize,
         (width, height): (f32, f32),
         small: f32,
         rng: &mut ChaCha8Rng,
@@ -277,7 +270,7 @@ impl Scene {
         let first = colour(rng);
         let second = blend(colour(rng), first, 0.25);
         Shape {
-            role: Role::of(object, frames),
+            role: Role::of(object),
             parts,
             size: small * rng.random_range(0.13..0.24),
             from: place(rng),

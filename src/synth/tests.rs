@@ -62,19 +62,6 @@ fn the_same_recipe_gives_the_same_bytes_on_any_number_of_threads() {
 }
 
 #[test]
-fn every_object_of_a_short_video_can_be_prompted() {
-    for frames in 1..=9 {
-        let out = tempfile::tempdir().unwrap();
-        let recipe = Recipe { frames, ..small() };
-        for video in make(out.path(), &recipe, false).unwrap() {
-            for object in &video.objects {
-                assert!(object.first_visible.is_some(), "{frames} {object:?}");
-            }
-        }
-    }
-}
-
-#[test]
 fn a_split_reads_back_with_its_late_vanishing_and_returning_objects() {
     let out = tempfile::tempdir().unwrap();
     let reports = make(out.path(), &small(), false).unwrap();
