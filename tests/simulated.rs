@@ -84,11 +84,7 @@ impl Bench {
             .env_remove("MASKLET_TENSORRT_LIB")
             .env_remove("MASKLET_EXPORTS");
         for (name, value) in settings {
-            let of = if name.starts_with("NVINFER") {
-                ""
-            } else {
-                "CUDA_"
-            };
+            let of = if name.starts_with("NV") { "" } else { "CUDA_" };
             command.env(format!("MASKLET_SIM_{of}{name}"), value);
         }
         let output = command.output().unwrap();
@@ -182,8 +178,17 @@ fn nvjpeg_decodes_ahead_and_allocates_nothing_after_warm_up() {
             false => &expected,
         };
         let args = ["--jpeg-decoder", "nvjpeg", "--decode-threads", "3"];
-        let (ran, report) = bench.run("nvjpeg", &args, &[("SCHEDULE", schedule)]);
+        let log = bench.path("nvjpeg.log");
+        let _ = fs::remove_file(&log);
+        let settings = [
+            ("SCHEDULE", schedule),
+            ("NVJPEG_LOG", log.to_str().unwrap()),
+        ];
+        let (ran, report) = bench.run("nvjpeg", &args, &settings);
         assert_eq!(ran.code, 0, "{ran:?}");
+        // Each of three lanes once before the first frame, then every frame of both videos.
+        let decoded = fs::read_to_string(&log).unwrap().lines().count();
+        assert_eq!(decoded, 3 + 2 * 9 - usize::from(grey));
         assert!(ran.stdout.contains("0 after warm-up"), "{}", ran.stdout);
         clean(&report);
         let out = bench.path("nvjpeg");
@@ -208,6 +213,38 @@ fn nvjpeg_decodes_ahead_and_allocates_nothing_after_warm_up() {
         "nvjpeg",
     ]);
     assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+#[test]
+fn the_slab_is_taken_as_it_is_asked_for() {
+    let Some(bench) = Bench::one_object("3") else {
+        return;
+    };
+    let taken = || {
+        let text = fs::read_to_string(bench.path("block").join("run.json")).unwrap();
+        let run: Value = serde_json::from_str(&text).unwrap();
+        run["free_options"]["arena-block-taken.edgetam_small"].clone()
+    };
+    let (ran, report) = bench.run("block", &[], &[]);
+    assert_eq!((ran.code, taken()), (0, Value::from("plain")), "{ran:?}");
+    clean(&report);
+    let (ran, report) = bench.run("block", &["--arena-block", "chunks"], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        taken()["mapped"]["chunks"].as_u64() > Some(0),
+        "{}",
+        taken()
+    );
+    clean(&report);
+    // Where the driver refuses a large plain block, there is no other way but the one asked for.
+    let (ran, report) = bench.run(
+        "block",
+        &["--arena-block", "plain"],
+        &[("PLAIN_LIMIT", "4000000")],
+    );
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.stderr.contains("Mapped chunks: not tried"), "{ran:?}");
+    clean(&report);
 }
 
 #[test]

@@ -68,6 +68,20 @@ pub fn find_tools(package: &'static str, file: &str) -> Result<PathBuf, Baseline
     found.ok_or(BaselineError::NoTools { package })
 }
 
+/// Puts folders before those that the user's `PYTHONPATH` names.
+pub(crate) fn prepend_python_path(
+    command: &mut Command,
+    folders: impl IntoIterator<Item = PathBuf>,
+) {
+    let mut path: Vec<PathBuf> = folders.into_iter().collect();
+    if let Some(more) = std::env::var_os("PYTHONPATH") {
+        path.extend(std::env::split_paths(&more));
+    }
+    if let Ok(joined) = std::env::join_paths(path) {
+        command.env("PYTHONPATH", joined);
+    }
+}
+
 impl Tools {
     /// Finds the package `tools/baseline` with [`find_tools`]. Without `python`, the checkout's
     /// `.venv` or `python3` is taken.
@@ -95,13 +109,8 @@ impl Tools {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.python);
-        let mut path = vec![self.tools.join("baseline"), self.tools.join("export")];
-        if let Some(more) = std::env::var_os("PYTHONPATH") {
-            path.extend(std::env::split_paths(&more));
-        }
-        if let Ok(joined) = std::env::join_paths(path) {
-            command.env("PYTHONPATH", joined);
-        }
+        let packages = ["baseline", "export"].map(|package| self.tools.join(package));
+        prepend_python_path(&mut command, packages);
         if let Some(settings) = allocator_settings(self.jetson, std::env::var(ALLOCATOR).ok()) {
             // Newer PyTorch reads the second name; both must say the same.
             command.env(ALLOCATOR, &settings);

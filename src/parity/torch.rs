@@ -6,6 +6,7 @@
 //! it writes a bundle. The clip runs through that session itself.
 
 use super::{Call, ClipRun, ParityError, Values};
+use crate::baseline::process::prepend_python_path;
 use crate::dataset::{ObjectTrack, Split};
 use crate::prompts::{Prompt, PromptKind};
 use masklet_engines::bundle::{Bundle, Component, Manifest};
@@ -158,13 +159,7 @@ impl Torch {
         let text = serde_json::to_string(bundle.manifest()).map_err(|e| exchange(&manifest, e))?;
         write(&manifest, text.as_bytes())?;
         let mut command = Command::new(&self.python);
-        let mut path = vec![self.tools.join("export")];
-        if let Some(more) = std::env::var_os("PYTHONPATH") {
-            path.extend(std::env::split_paths(&more));
-        }
-        if let Ok(joined) = std::env::join_paths(path) {
-            command.env("PYTHONPATH", joined);
-        }
+        prepend_python_path(&mut command, [self.tools.join("export")]);
         command
             .args(["-m", MODULE, "--manifest"])
             .arg(&manifest)

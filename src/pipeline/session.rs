@@ -275,6 +275,7 @@ fn warm_up(
         true => session.layout.demand().objects.max(1),
         false => 1,
     };
+    let mut cold = session.jpeg.as_ref();
     for prompt in prompts {
         let task = ObjectTask {
             frame: 0,
@@ -293,7 +294,7 @@ fn warm_up(
                 if let Some(slot) = slots.first_mut() {
                     let view = slot.view_mut();
                     let slot = view.into_slice::<u8>().map_err(TrackError::from)?;
-                    if let Some(decoder) = &session.jpeg {
+                    if let Some(decoder) = cold.take() {
                         warm_up_jpeg(decoder, session.layout.demand().frames, slot)?;
                     }
                     slot.fill(128);

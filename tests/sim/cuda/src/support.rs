@@ -7,7 +7,9 @@ use serde::Deserialize;
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+
+#[path = "../../links.rs"]
+mod links;
 
 /// Set in the second process.
 const CHILD: &str = "MASKLET_SIM_CHILD";
@@ -51,39 +53,11 @@ pub struct Allocation {
 /// # Errors
 /// When the stand-in's file is not where cargo puts it, or the folder cannot be written.
 pub fn library_folder() -> std::io::Result<PathBuf> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let program = std::env::current_exe()?;
-    // Tests lie in target/<profile>/deps, as does the library; examples and binaries beside that.
-    let library = program
-        .ancestors()
-        .skip(1)
-        .take(3)
-        .flat_map(|folder| [folder.to_path_buf(), folder.join("deps")])
-        .map(|folder| folder.join("libmasklet_sim_cuda.so"))
-        .find(|file| file.is_file())
-        .ok_or_else(|| {
-            std::io::Error::other(format!(
-                "libmasklet_sim_cuda.so is not near {}: is masklet-sim-cuda a dev-dependency?",
-                program.display()
-            ))
-        })?;
-    let folder = library.with_file_name("sim-cuda");
-    // The tests of a process are threads of it and would make the same links.
-    let _held = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    std::fs::create_dir_all(&folder)?;
-    for name in ["libcuda.so.1", "libcuda.so"] {
-        let link = folder.join(name);
-        if std::fs::read_link(&link).is_ok_and(|target| target == library) {
-            continue;
-        }
-        // Made beside and renamed: other processes may do this at once. One that was killed may
-        // have left a link of this name.
-        let fresh = folder.join(format!("{name}.{}", std::process::id()));
-        let _ = std::fs::remove_file(&fresh);
-        std::os::unix::fs::symlink(&library, &fresh)?;
-        std::fs::rename(&fresh, &link)?;
-    }
-    Ok(folder)
+    links::folder_of(
+        "masklet_sim_cuda",
+        "sim-cuda",
+        &["libcuda.so.1", "libcuda.so"],
+    )
 }
 
 /// The C compiler for what this program runs on.

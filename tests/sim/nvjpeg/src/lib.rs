@@ -4,6 +4,8 @@
 //! `nvjpegDecode` returns, the pixels come when the stream gets there, scratch memory is the client's
 //! allocators' and kept until the state goes. The pixels are libjpeg-turbo's, so that masks must be
 //! those of the CPU decoder. Out of scope: speed, batches, other output formats than RGBI.
+//!
+//! Environment: `MASKLET_SIM_NVJPEG_LOG` names a file to which every decoded picture adds a line.
 
 use libjpeg_turbo_rs::{Decoder, PixelFormat};
 use libloading::os::unix::{Library, RTLD_NOW, Symbol};
@@ -157,6 +159,22 @@ unsafe extern "C" fn nvjpegGetImageInfo(
     SUCCESS
 }
 
+/// Says what was decoded, for a test that must know who did it.
+fn log(width: usize, height: usize) {
+    use std::io::Write;
+    let Some(path) = std::env::var_os("MASKLET_SIM_NVJPEG_LOG") else {
+        return;
+    };
+    let file = std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(path);
+    let line = format!("{width}x{height}\n");
+    if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
+        eprintln!("MASKLET_SIM_NVJPEG_LOG: {error}");
+    }
+}
+
 struct Late {
     pixels: Vec<u8>,
     target: u64,
@@ -225,6 +243,7 @@ unsafe extern "C" fn nvjpegDecode(
     let Some(driver) = driver() else {
         return EXECUTION_FAILED;
     };
+    log(width, height);
     let target = image.channel[0];
     let late = Box::into_raw(Box::new(Late { pixels, target }));
     // SAFETY: the box lives until the stream runs the function.
