@@ -8,7 +8,7 @@
 mod jetson;
 
 use jetson::{Board, JetPack, Tree};
-use masklet::telemetry::{ProcessMemory, SystemRoot, Telemetry, TelemetryOptions};
+use masklet::machine::{ProcessMemory, SystemRoot, Telemetry, TelemetryOptions};
 use std::time::{Duration, Instant};
 
 fn main() {

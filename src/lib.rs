@@ -5,47 +5,42 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | `cli` | arguments, printing, exit codes (part of the binary's surface, not of the measuring) |
-//! | `compare` | runs beside each other: ratios, intervals, what is not alike |
-//! | `baseline` | the PyTorch baseline: its job, its process, what it left behind |
-//! | `report` | `report.html`: a run, or several beside each other, as one page |
-//! | `results` | the run folder: `run.json`, journal, summaries |
-//! | `parity` | whether a backend computes what a reference computes |
-//! | `fleet` | shares of a run for many machines |
-//! | `overlay` | what a run predicted, drawn onto its frames |
+//! | `cli` | arguments, printing, exit codes; the binary calls it through one hidden function |
+//! | `report` | `report.html`: a run, or several side by side, as one page |
+//! | `reference` | the PyTorch baseline; parity: whether a backend computes what a reference computes |
+//! | `overlay` | predictions drawn onto frames |
 //! | `pipeline` | one run: videos, objects, stages and their clocks |
+//! | `fleet` | shares of a run for many machines |
+//! | `record` | the run folder: `run.json`, journal, summaries |
+//! | `figures` | statistics, comparisons of runs |
 //! | `track` | prompts in, masks out: the memory bank and the tracker |
 //! | `metrics` | J and F, protocols, scoring of folders |
-//! | `dataset`, `synth`, `prompts` | SA-V and DAVIS layouts, synthetic splits, prompt kinds |
-//! | `image`, [`mask`] | decoding, resizing, binary masks |
-//! | `video` | video files in and out, through ffmpeg |
-//! | `doctor` | what a first-time user gets wrong: machine, memory, GPU, engines, data |
-//! | `telemetry` | memory, power, clocks and temperatures over time; the environment |
+//! | `dataset` | SA-V and DAVIS layouts, prompts, synthetic splits |
+//! | `media`, [`mask`] | decoding, resizing, video files through ffmpeg, binary masks |
+//! | `machine` | memory, power, clocks and temperatures over time; the environment |
+//! | `doctor` | checks of machine, memory, GPU, engines and data before a first run |
 //! | `masklet-engines` | bundles, backends, planned memory |
 //!
 //! It is not a training framework, not a labelling tool and not a general inference server.
 
-pub mod baseline;
-pub mod compare;
+#[doc(hidden)]
+pub mod cli;
 pub mod dataset;
 pub mod doctor;
 pub mod error;
+pub mod figures;
 pub mod fleet;
-pub mod image;
+pub mod machine;
 pub mod mask;
+pub mod media;
 pub mod metrics;
 pub mod overlay;
-pub mod parity;
 pub mod pipeline;
 pub mod progress;
-pub mod prompts;
+pub mod record;
+pub mod reference;
 pub mod report;
-pub mod results;
-pub mod stats;
-pub mod synth;
-pub mod telemetry;
 pub mod track;
-pub mod video;
 
 #[cfg(test)]
 #[path = "../tests/support/jetson.rs"]

@@ -1,7 +1,7 @@
 //! Binary masks: the one type in which ground truth, predictions and prompts travel.
 //!
 //! A mask is dense (`height` x `width` booleans, row-major). It knows nothing of files
-//! (`crate::image` reads and writes PNG) and nothing of scores (`crate::metrics`).
+//! (`crate::media::image` reads and writes PNG) and nothing of scores (`crate::metrics`).
 
 use ndarray::Array2;
 

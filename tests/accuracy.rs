@@ -89,7 +89,7 @@ fn copied(split: &Path) -> Scores {
             files.sort();
             let target = out.path().join(video.file_name()).join(object.file_name());
             fs::create_dir_all(&target).unwrap();
-            let shows = |f: &&PathBuf| !masklet::image::read_mask_png(f).unwrap().is_empty();
+            let shows = |f: &&PathBuf| !masklet::media::image::read_mask_png(f).unwrap().is_empty();
             let Some(first) = files.iter().position(|f| shows(&f)) else {
                 continue;
             };

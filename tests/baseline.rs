@@ -4,8 +4,8 @@
 
 mod support;
 
-use masklet::image::read_mask_png;
-use masklet::results::{Status, read_journal, summarise};
+use masklet::media::image::read_mask_png;
+use masklet::record::{Status, read_journal, summarise};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -212,7 +212,7 @@ fn ratios_and_intervals_of_files_are_scipys() {
             let error = fps[ours].as_f64().unwrap() / case[theirs].as_f64().unwrap() - 1.0;
             assert!(error.abs() < 1e-12, "{ours}: {fps}");
         }
-        // The tolerance of src/stats/tests.rs: 0.05 standard errors is five times what 100 000
+        // The tolerance of src/figures/stats/tests.rs: 0.05 standard errors is five times what 100 000
         // resamples of ours and 400 000 of scipy's leave open.
         let golden = &case["log_interval"];
         for end in ["low", "high"] {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use masklet::dataset::{DatasetError, Layout, Split, SplitOptions};
 use masklet::error::{Classified, ErrorClass};
-use masklet::image::write_mask_png;
 use masklet::mask::Mask;
+use masklet::media::image::write_mask_png;
 use tempfile::TempDir;
 
 fn write_jpeg(path: &Path, width: u16, height: u16) {

@@ -4,8 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use masklet::image::{Resizer, to_chw_normalized};
 use masklet::mask::Mask;
+use masklet::media::image::{Resizer, to_chw_normalized};
 use masklet::track::Upsampler;
 use masklet_engines::cuda::kernels::{Frame, MaskBits, Normalization, ResizeTables, Vision};
 use masklet_engines::cuda::{Device, DeviceBlock, Stream};

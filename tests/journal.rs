@@ -11,11 +11,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use masklet::error::{Classified, ErrorClass};
-use masklet::results::{
+use masklet::machine::{Environment, Reading, SystemRoot};
+use masklet::record::{
     BundleRecord, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, OpenMode, RunFolder,
     RunManifest, RunState, Score, Stage, StageSamples, Status, Timing, WeightsRecord, read_journal,
 };
-use masklet::telemetry::{Environment, Reading, SystemRoot};
 use serde_json::Value;
 use tempfile::TempDir;
 

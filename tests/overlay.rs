@@ -4,15 +4,15 @@
 
 mod support;
 
+use masklet::dataset::prompts::{Prompt, PromptKind};
 use masklet::dataset::{Split, SplitOptions, Video};
-use masklet::image::{decode_rgb, read_mask_png};
 use masklet::mask::Mask;
+use masklet::media::image::{decode_rgb, read_mask_png};
+use masklet::media::video::Ffmpeg;
 use masklet::overlay::{
     FILL_ALPHA, Grid, ObjectOnVideo, ObjectPainter, object_colour, pick_frames,
 };
 use masklet::pipeline::ObjectStart;
-use masklet::prompts::{Prompt, PromptKind};
-use masklet::video::Ffmpeg;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

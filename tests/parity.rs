@@ -5,9 +5,9 @@
 //! the memory and amplifies rounding.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use masklet::image::{self, Resizer};
+use masklet::dataset::prompts::Prompt;
 use masklet::mask::Mask;
-use masklet::prompts::Prompt;
+use masklet::media::image::{self, Resizer};
 use masklet::track::layout::Demand;
 use masklet::track::{ModelPrompt, ObjectMask, ObjectTask, TrackerLayout, Upsampler, VideoTracker};
 use masklet_engines::backend::{self, Backend, BackendKind, BackendOptions, FrameLimits};

@@ -87,11 +87,11 @@ fn clip(split: &Path, name: &str, more: &[&str]) -> PathBuf {
 /// The tight box of the object on the first frame, as prompts are written, and a point in it.
 fn prompts(split: &Path) -> (String, String) {
     let mask = only(&only(&split.join("Annotations_6fps"))).join("00000.png");
-    let mask = masklet::image::read_mask_png(&mask).unwrap();
+    let mask = masklet::media::image::read_mask_png(&mask).unwrap();
     let b = mask
         .bounding_box()
         .expect("the object is there from the first frame on");
-    let (x, y) = masklet::prompts::interior_point(&mask).unwrap();
+    let (x, y) = masklet::dataset::prompts::interior_point(&mask).unwrap();
     (
         format!("{x},{y}"),
         format!("{},{},{},{}", b.x_min, b.y_min, b.x_max, b.y_max),
@@ -134,7 +134,7 @@ fn cell(out: &Path, column: &str) -> String {
 }
 
 fn masks(folder: &Path) -> Vec<masklet::mask::Mask> {
-    let read = |name: &PathBuf| masklet::image::read_mask_png(&folder.join(name)).unwrap();
+    let read = |name: &PathBuf| masklet::media::image::read_mask_png(&folder.join(name)).unwrap();
     tree(folder).keys().map(read).collect()
 }
 

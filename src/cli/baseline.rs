@@ -6,25 +6,25 @@
 mod earlier;
 mod watch;
 
+use super::exit::INTERRUPTED;
 use super::options::{ModelRun, PrecisionArg};
 use super::print;
 use super::run::{record, stop_flag};
-use crate::exit::INTERRUPTED;
-use anyhow::Context;
-use clap::{Args, ValueEnum};
-use earlier::Earlier;
-use masklet::baseline::process::{JOB, LOG, last_words, verdict};
-use masklet::baseline::{
+use crate::dataset::Split;
+use crate::dataset::prompts::PromptKind;
+use crate::figures::stats;
+use crate::machine::{Environment, ProcessMemory, SystemRoot};
+use crate::pipeline::SaveMasks;
+use crate::progress::{LogFormat, Progress};
+use crate::record::{ObjectKey, ObjectRow, OpenMode, RunFolder, RunManifest, RunState, Summary};
+use crate::reference::baseline::process::{JOB, LOG, last_words, verdict};
+use crate::reference::baseline::{
     BaselineError, Ending, Job, JobSettings, Mode, Planned, PyTorchRecord, Tools, beside, plan,
     read_record, score_row,
 };
-use masklet::dataset::Split;
-use masklet::pipeline::SaveMasks;
-use masklet::progress::{LogFormat, Progress};
-use masklet::prompts::PromptKind;
-use masklet::results::{ObjectKey, ObjectRow, OpenMode, RunFolder, RunManifest, RunState, Summary};
-use masklet::stats;
-use masklet::telemetry::{Environment, ProcessMemory, SystemRoot};
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use earlier::Earlier;
 use masklet_engines::bundle::{Bundle, Precision};
 use serde_json::json;
 use std::os::unix::process::CommandExt;
@@ -140,7 +140,7 @@ impl BaselineOptions {
             .collect();
         let nothing = Split {
             root: PathBuf::new(),
-            layout: masklet::dataset::Layout::SaV,
+            layout: crate::dataset::Layout::SaV,
             list: None,
             available: 0,
             videos: Vec::new(),
@@ -253,7 +253,7 @@ pub fn baseline(args: &BaselineArgs) -> anyhow::Result<u8> {
     match (run_modes(args), args.exit_code) {
         (Err(error), Some(code)) => {
             // The run before it is complete, whatever this is.
-            let class = crate::exit::class(&error);
+            let class = super::exit::class(&error);
             eprintln!("warning: no baseline ({class:?}): {error:#}; the run itself is complete");
             Ok(code)
         }
@@ -329,9 +329,9 @@ fn run_mode(
     };
     let manifest = manifest(args, mode, earlier);
     let mut opened = RunFolder::create(&args.run, &mode.folder(), &manifest, opening)?;
-    let log = folder.join(masklet::baseline::record::FILE);
+    let log = folder.join(crate::reference::baseline::record::FILE);
     if opening != OpenMode::Resume {
-        for file in [JOB, LOG, masklet::baseline::record::FILE] {
+        for file in [JOB, LOG, crate::reference::baseline::record::FILE] {
             // What is not there need not be removed.
             let _ = std::fs::remove_file(folder.join(file));
         }
@@ -449,7 +449,7 @@ impl Keeper<'_> {
         offset: usize,
         planned: &[Planned<'_>],
     ) -> Result<PyTorchRecord, BaselineError> {
-        let wanted = masklet::baseline::job::keys(planned);
+        let wanted = crate::reference::baseline::job::keys(planned);
         read_record(log, offset, &|key| {
             // A row that an earlier call entered is no surprise.
             wanted.contains(key) || self.folder.is_done(key)

@@ -3,10 +3,10 @@
 use super::engines::EnginesDir;
 use super::options::{PrecisionArg, UsageError, parse_size};
 use super::print;
+use crate::dataset::prompts::ModelTag;
+use crate::figures::stats::bytes;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use masklet::prompts::ModelTag;
-use masklet::stats::bytes;
 use masklet_engines::bundle::{Bundle, BundleError, BundleStore, Precision};
 use masklet_engines::engine::{
     BuildHost, BuildPlan, BuildSettings, BuildWatch, Built, EngineStore, build_bundle,

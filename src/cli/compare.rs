@@ -3,14 +3,14 @@
 use super::options::UsageError;
 use super::print;
 use super::report::write;
-use clap::Args;
-use masklet::compare::{
+use crate::figures::compare::{
     CompareError, CompareOptions, Comparison, Threshold, compare, label, read_source,
     render_markdown, render_text,
 };
-use masklet::report::render_comparison;
-use masklet::results::TableStyle;
-use masklet::stats::Bootstrap;
+use crate::figures::stats::Bootstrap;
+use crate::record::TableStyle;
+use crate::report::render_comparison;
+use clap::Args;
 use std::path::{Path, PathBuf};
 
 /// Put runs beside each other: run folders, baselines, CSV files of the Python benchmark.

@@ -2,11 +2,11 @@
 
 use super::engines::EnginesDir;
 use super::print;
+use crate::doctor::{DoctorOptions, examine};
+use crate::error::ErrorClass;
+use crate::machine::SystemRoot;
+use crate::record::TableStyle;
 use clap::Args;
-use masklet::doctor::{DoctorOptions, examine};
-use masklet::error::ErrorClass;
-use masklet::results::TableStyle;
-use masklet::telemetry::SystemRoot;
 use std::path::PathBuf;
 
 /// `masklet doctor`.
@@ -33,7 +33,7 @@ pub struct DoctorArgs {
     #[arg(long)]
     json: bool,
     /// A tree that stands in for / (for tests).
-    #[arg(long, env = masklet::telemetry::ROOT_ENV, hide = true, value_name = "DIR")]
+    #[arg(long, env = crate::machine::ROOT_ENV, hide = true, value_name = "DIR")]
     system_root: Option<PathBuf>,
 }
 

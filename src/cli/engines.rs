@@ -1,9 +1,9 @@
 //! `masklet engines`: what is in the engines folder, whether it is whole, and tidying it.
 
 use super::print;
+use crate::error::{Classified, ErrorClass};
+use crate::figures::stats::bytes;
 use clap::{Args, Subcommand};
-use masklet::error::{Classified, ErrorClass};
-use masklet::stats::bytes;
 use masklet_engines::bundle::BundleStore;
 use masklet_engines::engine::{Device, EngineStore, StoredEngine};
 use masklet_engines::tensorrt::{Library, LoadOptions, driver};

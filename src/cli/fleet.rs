@@ -1,10 +1,10 @@
 //! `--shard`, and `masklet merge`: one run on many machines.
 
 use super::print;
+use crate::dataset::Split;
+use crate::fleet::{Shard, ShardChoice, fingerprint, video_cost};
+use crate::record::{MergeOptions, Options, merge, render_table};
 use clap::Args;
-use masklet::dataset::Split;
-use masklet::fleet::{Shard, ShardChoice, fingerprint, video_cost};
-use masklet::results::{MergeOptions, Options, merge, render_table};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -90,7 +90,7 @@ pub struct MergeArgs {
 /// Joins; the number is the exit code.
 ///
 /// # Errors
-/// [`masklet::results::MergeError`] for folders that are no parts of one run.
+/// [`crate::record::MergeError`] for folders that are no parts of one run.
 pub fn run(args: &MergeArgs) -> anyhow::Result<u8> {
     let options = MergeOptions {
         partial: args.partial,

@@ -1,6 +1,8 @@
 //! The command line: arguments in, text and exit codes out. Everything that measures is in the
 //! library; nothing here does arithmetic on results.
 
+mod exit;
+
 pub mod baseline;
 pub mod build;
 pub mod bundle;
@@ -22,6 +24,7 @@ pub mod telemetry;
 pub mod video;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Benchmark of promptable video object segmentation: speed, accuracy and memory in one run.
 #[derive(Debug, Parser)]
@@ -86,7 +89,7 @@ pub fn print(text: &str) -> std::io::Result<()> {
 /// Does what was asked for; the number is the process's exit code.
 ///
 /// # Errors
-/// Whatever stopped the command; [`crate::exit`] turns it into a sentence and an exit code.
+/// Whatever stopped the command; `exit` turns it into a sentence and an exit code.
 pub fn execute(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
         Command::Run(args) => run::run(*args),
@@ -104,5 +107,27 @@ pub fn execute(cli: Cli) -> anyhow::Result<u8> {
         Command::Doctor(args) => doctor::doctor(args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man => shell::man(),
+    }
+}
+
+/// Parses the command line, does what it asks for, and turns errors into a sentence and an exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version come this way too; clap knows which is which.
+        Err(error) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            // A closed terminal is not a reason to fail.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match execute(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if exit::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::from(exit::class(&error).exit_code())
+        }
     }
 }

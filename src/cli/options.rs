@@ -3,11 +3,11 @@
 //! Upstream's own spellings (`--split_dir`, `--autocast_dtype bfloat16`) work as hidden aliases.
 
 use super::engines::EnginesDir;
+use crate::dataset::prompts::{ModelTag, PromptKind};
+use crate::dataset::{Split, SplitOptions};
+use crate::error::{Classified, ErrorClass};
+use crate::pipeline::JpegBy;
 use clap::{Args, ValueEnum};
-use masklet::dataset::{Split, SplitOptions};
-use masklet::error::{Classified, ErrorClass};
-use masklet::pipeline::JpegBy;
-use masklet::prompts::{ModelTag, PromptKind};
 use masklet_engines::backend::{
     self, Availability, BackendError, BackendKind, BackendOptions, FrameLimits, FrameStaging,
     GraphMode,

@@ -1,12 +1,12 @@
 //! `--save-overlays`: draws what a video's objects were given, and says what could not be drawn.
 
+use crate::dataset::Video;
+use crate::dataset::prompts::PromptKind;
+use crate::media::video::{Ffmpeg, VideoError};
+use crate::overlay::{ObjectNote, OverlayError, Overlays};
+use crate::progress::Progress;
+use crate::record::ObjectRow;
 use clap::Args;
-use masklet::dataset::Video;
-use masklet::overlay::{ObjectNote, OverlayError, Overlays};
-use masklet::progress::Progress;
-use masklet::prompts::PromptKind;
-use masklet::results::ObjectRow;
-use masklet::video::{Ffmpeg, VideoError};
 use std::collections::BTreeMap;
 
 /// Whether overlays are drawn.

@@ -2,16 +2,16 @@
 
 use super::options::{BackendArg, ModelRun, ResourceArgs, UsageError};
 use super::print;
-use clap::{Args, ValueEnum};
-use masklet::baseline::find_tools;
-use masklet::dataset::{Split, SplitOptions};
-use masklet::parity::torch::Torch;
-use masklet::parity::{
+use crate::dataset::prompts::PromptKind;
+use crate::dataset::synth::{Recipe, make};
+use crate::dataset::{Split, SplitOptions};
+use crate::reference::baseline::find_tools;
+use crate::reference::parity::torch::Torch;
+use crate::reference::parity::{
     ClipSide, Differences, ParityError, ParityReport, Recorder, Recording, Side, Tolerance,
     clip_differences, replay, track,
 };
-use masklet::prompts::PromptKind;
-use masklet::synth::{Recipe, make};
+use clap::{Args, ValueEnum};
 use masklet_engines::backend::{self, BackendInfo, BackendKind};
 use masklet_engines::bundle::{Bundle, Precision, WeightSource};
 use std::path::{Path, PathBuf};

@@ -1,12 +1,12 @@
 //! `masklet plan`, and the plan as `run` prints it.
 
 use super::options::{BackendArg, ModelArgs, ResourceArgs, UsageError};
+use crate::dataset::{Split, SplitOptions};
+use crate::figures::stats::bytes;
+use crate::pipeline::clip::frame_limits;
+use crate::track::TrackerLayout;
+use crate::track::layout::Demand;
 use clap::Args;
-use masklet::dataset::{Split, SplitOptions};
-use masklet::pipeline::clip::frame_limits;
-use masklet::stats::bytes;
-use masklet::track::TrackerLayout;
-use masklet::track::layout::Demand;
 use masklet_engines::backend::{self, Availability, BackendKind, FrameLimits, FrameSize, Needs};
 use masklet_engines::memory::{Plan, PlanRow};
 use std::path::PathBuf;

@@ -1,13 +1,13 @@
 //! `--find-rate`: the highest frame rate that a model keeps up with, by trials on the run's clips.
 
 use super::options::UsageError;
+use crate::dataset::prompts::PromptKind;
+use crate::dataset::{ObjectTrack, Video};
+use crate::pipeline::rate_search::RateSearch;
+use crate::pipeline::{ObjectMode, Rate, SaveMasks, Session, run_clip};
+use crate::progress::Progress;
+use crate::record::{ModelRate, Options, RateTrial, RunFolder, summarise};
 use clap::Args;
-use masklet::dataset::{ObjectTrack, Video};
-use masklet::pipeline::rate_search::RateSearch;
-use masklet::pipeline::{ObjectMode, Rate, SaveMasks, Session, run_clip};
-use masklet::progress::Progress;
-use masklet::prompts::PromptKind;
-use masklet::results::{ModelRate, Options, RateTrial, RunFolder, summarise};
 use serde_json::json;
 
 /// Whether the highest rate is searched for.
@@ -94,7 +94,7 @@ impl FindRateArgs {
                 Ok(Some(trial)) => {
                     progress.println(&format!(
                         "{tag}, trial {round}: {} fps, {} of {} frames missed ({} late, {} dropped)",
-                        masklet::stats::rate(fps),
+                        crate::figures::stats::rate(fps),
                         trial.missed(),
                         trial.frames,
                         trial.late,

@@ -1,8 +1,8 @@
 //! `masklet report`, and the report that ends a run.
 
 use super::print;
+use crate::report::{REPORT_FILE, RunRecord, render_run};
 use clap::Args;
-use masklet::report::{REPORT_FILE, RunRecord, render_run};
 use std::path::{Path, PathBuf};
 
 /// Make a run's report.html again from its folder.
@@ -23,7 +23,7 @@ pub struct ReportArgs {
 /// Makes it.
 ///
 /// # Errors
-/// [`masklet::report::ReportError`] for a folder that holds no run, `StorageError` for a file that
+/// [`crate::report::ReportError`] for a folder that holds no run, `StorageError` for a file that
 /// cannot be written.
 pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
     let out = args
@@ -63,6 +63,6 @@ pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<bool> {
         print(text)?;
         return Ok(true);
     }
-    masklet::results::write_whole(path, text.as_bytes())?;
+    crate::record::write_whole(path, text.as_bytes())?;
     Ok(false)
 }

@@ -1,6 +1,7 @@
 //! `masklet run`: from options to a run folder and a table.
 
 use super::baseline::{BaselineOptions, ModeArg};
+use super::exit::INTERRUPTED;
 use super::fleet::{ShardArgs, Share};
 use super::options::{DataArgs, JpegArg, ModelArgs, ModelRun, ResourceArgs, UsageError};
 use super::overlay::{OverlayArgs, VideoOverlays};
@@ -9,24 +10,23 @@ use super::print;
 use super::rate::FindRateArgs;
 use super::telemetry::TelemetryArgs;
 use super::video::{RealtimeArgs, VideoArgs};
-use crate::exit::INTERRUPTED;
-use anyhow::Context;
-use clap::{ArgAction, Args, ValueEnum};
-use masklet::baseline::Mode;
-use masklet::dataset::{ObjectTrack, Split, Video};
-use masklet::overlay::Overlays;
-use masklet::pipeline::clip::frame_limits;
-use masklet::pipeline::{ObjectMode, PipelineError, Rate, SaveMasks, Session, Settings, run_clip};
-use masklet::progress::{LogFormat, Progress, VideoOutcome, init_logging};
-use masklet::prompts::PromptKind;
-use masklet::results::{
+use crate::dataset::prompts::PromptKind;
+use crate::dataset::{ObjectTrack, Split, Video};
+use crate::machine::{Environment, SystemMemory, Telemetry};
+use crate::media::video::Ffmpeg;
+use crate::overlay::Overlays;
+use crate::pipeline::clip::frame_limits;
+use crate::pipeline::{ObjectMode, PipelineError, Rate, SaveMasks, Session, Settings, run_clip};
+use crate::progress::{LogFormat, Progress, VideoOutcome, init_logging};
+use crate::record::{
     BundleRecord, ModelRate, ObjectKey, OpenMode, Opened, Options, RunFolder, RunManifest,
     RunState, Status, WeightsRecord, render_table,
 };
-use masklet::telemetry::{Environment, SystemMemory, Telemetry};
-use masklet::track::layout::Demand;
-use masklet::track::{ModelPrompt, TrackerLayout};
-use masklet::video::Ffmpeg;
+use crate::reference::baseline::Mode;
+use crate::track::layout::Demand;
+use crate::track::{ModelPrompt, TrackerLayout};
+use anyhow::Context;
+use clap::{ArgAction, Args, ValueEnum};
 use masklet_engines::backend::{self, BackendInfo, BackendKind};
 use masklet_engines::bundle::{Bundle, WeightSource};
 use masklet_engines::memory::Plan;

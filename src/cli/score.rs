@@ -1,9 +1,9 @@
 //! `masklet score`: J and F of a folder of predicted masks.
 
+use crate::metrics::error::ScoreError;
+use crate::metrics::folder::{FolderOptions, FolderScores, report, score_folders};
+use crate::metrics::protocol::Protocol;
 use indicatif::{ProgressBar, ProgressStyle};
-use masklet::metrics::error::ScoreError;
-use masklet::metrics::folder::{FolderOptions, FolderScores, report, score_folders};
-use masklet::metrics::protocol::Protocol;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

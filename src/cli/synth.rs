@@ -1,8 +1,8 @@
 //! `masklet synth`: a synthetic split on disk.
 
 use super::print;
+use crate::dataset::synth::{Recipe, make};
 use clap::Args;
-use masklet::synth::{Recipe, make};
 use std::path::PathBuf;
 
 /// `masklet synth`.

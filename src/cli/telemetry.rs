@@ -1,7 +1,7 @@
 //! Options of telemetry, and starting it.
 
+use crate::machine::{GpuChoice, SystemRoot, Telemetry, TelemetryOptions};
 use clap::Args;
-use masklet::telemetry::{GpuChoice, SystemRoot, Telemetry, TelemetryOptions};
 use masklet_engines::backend::BackendKind;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub struct TelemetryArgs {
     #[arg(long, default_value_t = 5, value_name = "HZ", value_parser = clap::value_parser!(u32).range(0..=10))]
     pub telemetry_hz: u32,
     /// A tree that stands in for / (for tests).
-    #[arg(long, env = masklet::telemetry::ROOT_ENV, hide = true, value_name = "DIR")]
+    #[arg(long, env = crate::machine::ROOT_ENV, hide = true, value_name = "DIR")]
     pub system_root: Option<PathBuf>,
 }
 

@@ -1,12 +1,12 @@
 //! `--video` with its prompts, and `--realtime`: clips without ground truth, and frames at a rate.
 
 use super::options::{DataArgs, UsageError};
+use crate::dataset::prompts::{GivenPrompt, Prompt, parse_box, parse_point};
+use crate::dataset::{Split, video_files};
+use crate::media::video::{Ffmpeg, FrameCount, VideoFile};
+use crate::pipeline::{Rate, SaveMasks};
+use crate::record::Options;
 use clap::Args;
-use masklet::dataset::{Split, video_files};
-use masklet::pipeline::{Rate, SaveMasks};
-use masklet::prompts::{GivenPrompt, Prompt, parse_box, parse_point};
-use masklet::results::Options;
-use masklet::video::{Ffmpeg, FrameCount, VideoFile};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -154,7 +154,7 @@ impl VideoArgs {
         files
             .map(|file| {
                 let rate = file.rate.map_or("unknown rate".to_owned(), |rate| {
-                    format!("{} fps", masklet::stats::rate(rate.fps()))
+                    format!("{} fps", crate::figures::stats::rate(rate.fps()))
                 });
                 let counted = match file.counted {
                     FrameCount::Header => "by its header",

@@ -10,7 +10,7 @@ use super::listing::{self, FrameIndex};
 use super::select::{Selection, truncate};
 use super::track::in_order;
 use super::{Annotation, DatasetError, Layout, ObjectTrack, Split, SplitOptions, Video};
-use crate::image::{probe_size, read_label_png};
+use crate::media::image::{probe_size, read_label_png};
 
 pub(super) const FRAMES: &str = "JPEGImages";
 const ANNOTATIONS: &str = "Annotations";

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::error::{Classified, ErrorClass, io_class};
-use crate::image::ImageError;
+use crate::media::image::ImageError;
 
 /// A dataset that is missing, incomplete or inconsistent.
 #[derive(Debug, Error)]

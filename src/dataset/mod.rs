@@ -18,14 +18,16 @@
 //! when asked for ([`ObjectTrack::load`]), except that a DAVIS video's labels must be seen to know
 //! its objects. Whatever does not fit together is an error of one sentence.
 //!
-//! It decodes no frames (`crate::image`), makes no prompts (`crate::prompts`), and caps no clips:
+//! It decodes no frames (`crate::media::image`), makes no prompts (`crate::dataset::prompts`), and caps no clips:
 //! that is the pipeline's.
 
 mod davis;
 mod error;
 mod listing;
+pub mod prompts;
 mod sav;
 mod select;
+pub mod synth;
 mod track;
 mod video_file;
 
@@ -33,7 +35,7 @@ pub use error::DatasetError;
 pub use track::{Annotation, ObjectTrack, PromptFrame};
 pub use video_file::video_files;
 
-use crate::video::{FrameRate, VideoFile};
+use crate::media::video::{FrameRate, VideoFile};
 use masklet_engines::backend::FrameSize;
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,7 @@ use super::listing::{self, FrameIndex};
 use super::select::{Selection, truncate};
 use super::track::in_order;
 use super::{Annotation, DatasetError, Layout, ObjectTrack, Split, SplitOptions, Video};
-use crate::image::probe_size;
+use crate::media::image::probe_size;
 
 pub(super) const FRAMES: &str = "JPEGImages_24fps";
 const ANNOTATIONS: &str = "Annotations_6fps";

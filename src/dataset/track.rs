@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::DatasetError;
-use crate::image::{ImageError, read_label_png, read_mask_png};
+use crate::dataset::prompts::GivenPrompt;
 use crate::mask::Mask;
-use crate::prompts::GivenPrompt;
+use crate::media::image::{ImageError, read_label_png, read_mask_png};
 
 /// The mask file of one object on one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]

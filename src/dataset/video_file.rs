@@ -2,8 +2,8 @@
 //! truth.
 
 use super::{Layout, ObjectTrack, Split, Video};
-use crate::prompts::{GivenError, GivenPrompt};
-use crate::video::VideoFile;
+use crate::dataset::prompts::{GivenError, GivenPrompt};
+use crate::media::video::VideoFile;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

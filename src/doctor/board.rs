@@ -1,7 +1,7 @@
 //! The machine itself: what it is, which L4T it runs, its power mode and clocks.
 
 use super::{Check, Section};
-use crate::telemetry::{Environment, PowerMode, SystemRoot, clocks_fixed, power_mode, power_modes};
+use crate::machine::{Environment, PowerMode, SystemRoot, clocks_fixed, power_mode, power_modes};
 
 const HERE: Section = Section::Machine;
 
@@ -22,7 +22,7 @@ pub(super) fn checks(root: &SystemRoot) -> Vec<Check> {
 }
 
 fn machine(environment: &Environment) -> Check {
-    let known = |reading: &crate::telemetry::Reading<String>, what: &str| {
+    let known = |reading: &crate::machine::Reading<String>, what: &str| {
         reading.value.clone().unwrap_or_else(|| what.to_owned())
     };
     let model = known(

@@ -2,8 +2,8 @@
 
 use super::board::is_jetson;
 use super::{Check, Section};
-use crate::stats::bytes;
-use crate::telemetry::{Environment, GpuChoice, SystemRoot, gpu_processes};
+use crate::figures::stats::bytes;
+use crate::machine::{Environment, GpuChoice, SystemRoot, gpu_processes};
 use masklet_engines::backend::{self, Availability, BackendKind};
 use masklet_engines::cuda;
 use masklet_engines::engine::Device;

@@ -2,8 +2,8 @@
 
 use super::board::is_jetson;
 use super::{Check, Section};
-use crate::stats::bytes;
-use crate::telemetry::{Environment, SystemMemory, SystemRoot};
+use crate::figures::stats::bytes;
+use crate::machine::{Environment, SystemMemory, SystemRoot};
 
 const HERE: Section = Section::Memory;
 

@@ -13,7 +13,7 @@ mod report;
 
 pub use report::{Check, DoctorReport, Outcome, Section};
 
-use crate::telemetry::SystemRoot;
+use crate::machine::SystemRoot;
 use std::path::PathBuf;
 
 /// What to look at.

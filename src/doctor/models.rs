@@ -3,9 +3,9 @@
 use super::gpu::Found;
 use super::{Check, DoctorOptions, Section};
 use crate::dataset::{Split, SplitOptions};
-use crate::results::free_bytes;
-use crate::stats::bytes;
-use crate::video::{Ffmpeg, VideoError};
+use crate::figures::stats::bytes;
+use crate::media::video::{Ffmpeg, VideoError};
+use crate::record::free_bytes;
 use masklet_engines::bundle::{Bundle, BundleStore};
 use masklet_engines::engine::EngineStore;
 use std::path::Path;

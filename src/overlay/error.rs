@@ -2,8 +2,8 @@
 
 use crate::dataset::DatasetError;
 use crate::error::{Classified, ErrorClass, io_class};
-use crate::image::ImageError;
-use crate::video::VideoError;
+use crate::media::image::ImageError;
+use crate::media::video::VideoError;
 use std::io;
 use std::path::PathBuf;
 

@@ -6,8 +6,8 @@ use super::mark::{self, FAINT, MarkSize};
 use super::outline::{self, Contour, Outliner, Side, Stroke};
 use super::palette::{self, Colour, DIM, PROMPT, TEXT, TRUTH};
 use super::text::Lettering;
+use crate::dataset::prompts::Prompt;
 use crate::mask::Mask;
-use crate::prompts::Prompt;
 
 /// How strong the fill of a predicted mask is.
 pub const FILL_ALPHA: f32 = 0.4;
@@ -186,7 +186,7 @@ fn caption_top(prompt: &Prompt, rows: usize, height: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prompts::PromptKind;
+    use crate::dataset::prompts::PromptKind;
 
     fn painter(size: (usize, usize), kind: PromptKind, mask: &Mask) -> ObjectPainter {
         ObjectPainter::new(ObjectOnVideo {

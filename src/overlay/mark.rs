@@ -2,7 +2,7 @@
 
 use super::canvas::Canvas;
 use super::palette::{Colour, PROMPT};
-use crate::prompts::Prompt;
+use crate::dataset::prompts::Prompt;
 
 /// How strong a mark is on frames after its own.
 pub const FAINT: f32 = 0.4;

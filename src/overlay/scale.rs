@@ -1,9 +1,9 @@
 //! Pictures, masks and prompts at another size.
 
 use super::canvas::Canvas;
-use crate::image::ImageError;
+use crate::dataset::prompts::Prompt;
 use crate::mask::Mask;
-use crate::prompts::Prompt;
+use crate::media::image::ImageError;
 use fast_image_resize as fir;
 use fir::images::{Image, ImageRef};
 use fir::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};

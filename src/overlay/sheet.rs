@@ -7,9 +7,9 @@ use super::outline::{self, Contour, Outliner, Side, Stroke};
 use super::palette::{self, Colour, DARK, PROMPT, TRUTH};
 use super::scale;
 use super::text::Lettering;
-use crate::image::ImageError;
+use crate::dataset::prompts::Prompt;
 use crate::mask::Mask;
-use crate::prompts::Prompt;
+use crate::media::image::ImageError;
 
 /// Most frames of a sheet.
 pub const CELLS: usize = 12;

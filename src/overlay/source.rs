@@ -3,8 +3,8 @@
 use super::canvas::Canvas;
 use super::error::OverlayError;
 use crate::dataset::Video;
-use crate::image;
-use crate::video::{Ffmpeg, FrameReader};
+use crate::media::image;
+use crate::media::video::{Ffmpeg, FrameReader};
 
 /// Frames of a video, taken in ascending order.
 pub(super) enum Source<'v> {

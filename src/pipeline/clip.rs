@@ -14,17 +14,17 @@ use super::source::{FrameSource, NoFrame};
 use super::stage::with_tracker;
 use super::start::ObjectStart;
 use super::watch::Watch;
+use crate::dataset::prompts::PromptKind;
 use crate::dataset::{ObjectTrack, Video};
-use crate::image::{self, Resizer};
+use crate::machine::{MemorySnapshot, ProcessMemory};
 use crate::mask::Mask;
+use crate::media::image::{self, Resizer};
 use crate::metrics::Scorer;
 use crate::metrics::protocol::{BothProtocols, ObjectScore};
-use crate::prompts::PromptKind;
-use crate::results::{
+use crate::record::{
     ArenaMarks, MemoryMarks, NO_GROUND_TRUTH, ObjectKey, ObjectRow, ObjectScores, RealtimeMarks,
     RegionMark, Score, Stage, Status,
 };
-use crate::telemetry::{MemorySnapshot, ProcessMemory};
 use crate::track::{
     HoleFiller, ModelPrompt, ObjectMask, ObjectTask, TrackError, Upsampler, VideoTracker,
 };

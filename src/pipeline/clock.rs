@@ -1,7 +1,7 @@
 //! Raw durations per frame and stage of one clip, and the resident set after each frame, cut out per
 //! object afterwards.
 
-use crate::results::{Stage, StageSamples, Timing};
+use crate::record::{Stage, StageSamples, Timing};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! What ends a run. A failing object does not: it becomes a failed row.
 
 use crate::error::{Classified, ErrorClass};
-use crate::image::ImageError;
+use crate::media::image::ImageError;
 use crate::track::TrackError;
 use masklet_engines::backend::BackendError;
 use masklet_engines::bundle::BundleError;

@@ -126,7 +126,7 @@ pub fn simulate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::RealtimeMarks;
+    use crate::record::RealtimeMarks;
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 

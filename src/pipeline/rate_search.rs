@@ -4,7 +4,7 @@
 //! with and another is not, then halves the gap between them (geometrically) until it is small. It
 //! takes every trial at its word: on a busy machine two trials of one rate may differ.
 
-use crate::results::{FoundRate, MOST_MISSED, RateTrial};
+use crate::record::{FoundRate, MOST_MISSED, RateTrial};
 
 /// The search ends when the lowest rate that failed is at most this much above the highest that was
 /// kept up with.
@@ -81,7 +81,7 @@ impl RateSearch {
 mod tests {
     use super::*;
     use crate::pipeline::pacer::{Pacer, simulate};
-    use crate::results::RealtimeMarks;
+    use crate::record::RealtimeMarks;
     use std::time::Duration;
 
     /// A made-up server at one rate.

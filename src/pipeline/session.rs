@@ -3,8 +3,8 @@
 use super::PipelineError;
 use super::stage::with_tracker;
 use crate::dataset::Video;
-use crate::results::DeviceMarks;
-use crate::telemetry::{MemorySampler, SystemRoot, Telemetry};
+use crate::machine::{MemorySampler, SystemRoot, Telemetry};
+use crate::record::DeviceMarks;
 use crate::track::layout::Demand;
 use crate::track::{ModelPrompt, ObjectTask, TrackError, TrackerLayout};
 use masklet_engines::backend::{Backend, BackendError, DeviceMemory, FrameLimits, FrameSize};

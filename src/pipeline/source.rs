@@ -1,8 +1,8 @@
 //! Where a clip's frames come from: a folder of images, or a video file.
 
 use crate::dataset::Video;
-use crate::image::{self, ImageError};
-use crate::video::{Ffmpeg, FrameReader};
+use crate::media::image::{self, ImageError};
+use crate::media::video::{Ffmpeg, FrameReader};
 use masklet_engines::cuda::JpegDecoder;
 use std::sync::{Mutex, PoisonError};
 

@@ -1,7 +1,7 @@
 //! Where an object begins and ends, and its prompt: the same for masklet and for its baseline.
 
 use crate::dataset::ObjectTrack;
-use crate::prompts::{Prompt, PromptKind};
+use crate::dataset::prompts::{Prompt, PromptKind};
 
 /// Where an object is prompted, with what, and where it ends.
 #[derive(Clone, Debug, PartialEq)]

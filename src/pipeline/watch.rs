@@ -1,7 +1,7 @@
 //! Telemetry around one clip: its samples, and energy over the frames that the clock measured.
 
 use super::clock::ClipClock;
-use crate::telemetry::{FrameInterval, Mark, Telemetry, TelemetryMarks, clip_marks};
+use crate::machine::{FrameInterval, Mark, Telemetry, TelemetryMarks, clip_marks};
 use std::sync::Arc;
 
 /// Telemetry of a clip in progress; without telemetry it does nothing.

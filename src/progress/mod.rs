@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::stats;
+use crate::figures::stats;
 
 /// Shows how far a run is. Shared by reference; all methods may be called from any thread.
 #[derive(Debug)]

@@ -10,10 +10,10 @@ use super::html::{
 };
 use super::page::page;
 use super::plot::{Axis, Chart, Colour, Mark};
-use crate::compare::render::{
+use crate::figures::compare::render::{
     cells, covered, failures, headline, listed_differences, method, verdict,
 };
-use crate::compare::{
+use crate::figures::compare::{
     Against, Better, Comparison, Figure, METRICS, Method, Metric, ModelComparison, Row, Source,
 };
 
@@ -509,7 +509,7 @@ fn numbers(id: &str, against: &Against, model: &ModelComparison) -> String {
 }
 
 fn with_unit(figure: &Figure, text: &str) -> String {
-    use crate::compare::Unit;
+    use crate::figures::compare::Unit;
     match figure.unit {
         Unit::FramesPerSecond => format!("{text} FPS"),
         Unit::Percent => format!("{text} %"),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Classified, ErrorClass, io_class};
-use crate::results::JournalError;
+use crate::record::JournalError;
 
 /// Why a report cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::picture::{Box2, Outline, Picture, draw};
 use crate::dataset::{ObjectTrack, Split, SplitOptions, Video};
-use crate::image::{decode_rgb, read_mask_png};
 use crate::mask::Mask;
+use crate::media::image::{decode_rgb, read_mask_png};
 use crate::pipeline::clip::mask_file_name;
-use crate::results::{Score, Summary};
+use crate::record::{Score, Summary};
 
 /// Annotated frames that are looked at for the one with the worst mask.
 const LOOKED_AT: usize = 12;
@@ -280,7 +280,7 @@ fn spread(values: &[usize], most: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{samples, summarise};
+    use crate::record::{samples, summarise};
 
     #[test]
     fn the_worst_come_first_by_their_mean_over_models() {

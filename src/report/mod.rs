@@ -5,7 +5,7 @@
 //! HTML file. It needs no script and loads nothing: style, plots (SVG) and pictures are in it. It
 //! has light and dark colours, prints in light ones, and is as readable on a telephone.
 //!
-//! Figures are those of [`crate::results::Summary`] and [`crate::compare::Comparison`]; none is
+//! Figures are those of [`crate::record::Summary`] and [`crate::figures::compare::Comparison`]; none is
 //! worked out here. It measures nothing and writes no files.
 
 mod comparison;

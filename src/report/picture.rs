@@ -4,8 +4,8 @@ use base64::Engine;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{PixelType, ResizeOptions};
 
-use crate::image::RgbImage;
 use crate::mask::{BoundingBox, Mask};
+use crate::media::image::RgbImage;
 
 /// Largest width and height, where there are few pictures beside each other and where many.
 const LARGE: (f64, f64) = (256.0, 192.0);
@@ -233,7 +233,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.jpg");
         std::fs::write(&path, &picture.jpeg).unwrap();
-        let shown = crate::image::decode_rgb(&path).unwrap();
+        let shown = crate::media::image::decode_rgb(&path).unwrap();
         let orange = |x: usize, y: usize| {
             let at = (y * 256 + x) * 3;
             shown.data[at] > 180 && shown.data[at + 2] < 90

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::ReportError;
 use super::hardest::{HardObject, hardest};
 use super::telemetry::{TelemetrySeries, read_all};
-use crate::results::{ObjectRow, Summary, read_journal, summarise, utc_now};
+use crate::record::{ObjectRow, Summary, read_journal, summarise, utc_now};
 
 /// Objects that are shown with pictures.
 const SHOWN: usize = 10;

@@ -1,7 +1,7 @@
 //! A prompt in the model's own pixels.
 
-use crate::image;
-use crate::prompts::Prompt;
+use crate::dataset::prompts::Prompt;
+use crate::media::image;
 
 /// Label of the upper left corner of a box, in the model's terms.
 const LABEL_BOX_TOP_LEFT: i32 = 2;

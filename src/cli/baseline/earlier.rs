@@ -1,11 +1,11 @@
 //! A finished run, read back from its folder: what its baseline shares with it.
 
 use super::super::options::{DataArgs, ModelArgs, ModelRun, PrecisionArg, UsageError};
+use crate::dataset::Split;
+use crate::pipeline::SaveMasks;
+use crate::record::{ObjectRow, Options, Summary, read_journal, summarise};
 use anyhow::Context;
 use clap::ValueEnum;
-use masklet::dataset::Split;
-use masklet::pipeline::SaveMasks;
-use masklet::results::{ObjectRow, Options, Summary, read_journal, summarise};
 use masklet_engines::bundle::Bundle;
 use serde_json::Value;
 use std::collections::BTreeSet;

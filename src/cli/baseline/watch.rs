@@ -1,7 +1,7 @@
 //! Progress of the PyTorch process, from the record that it writes.
 
-use masklet::baseline::{Mode, read_record};
-use masklet::progress::Progress;
+use crate::progress::Progress;
+use crate::reference::baseline::{Mode, read_record};
 use std::cell::RefCell;
 use std::path::Path;
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::html::{Cell, escape, missing, nothing, section, table};
 use super::super::record::RunRecord;
-use crate::stats;
+use crate::figures::stats;
 
 /// The section of the timed regions.
 pub(in crate::report) fn timed(record: &RunRecord) -> String {

@@ -4,7 +4,7 @@
 use super::super::DEADLINE_MS;
 use super::super::html::{Cell, nothing, section, table};
 use super::super::record::RunRecord;
-use crate::results::{ClipTimes, RealtimeSummary, clip_times};
+use crate::record::{ClipTimes, RealtimeSummary, clip_times};
 
 /// Videos that are listed.
 const LISTED: usize = 10;
@@ -174,7 +174,7 @@ pub(in crate::report) fn deadline(record: &RunRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::FrameTime;
+    use crate::record::FrameTime;
 
     #[test]
     fn warm_up_does_not_count_and_streaks_end_with_the_clip() {

@@ -3,9 +3,9 @@
 use super::super::html::{Cell, counted, escape, notes, section, table};
 use super::super::record::RunRecord;
 use super::{coloured, rows_of};
-use crate::results::{MemoryMarks, ModelSummary, Stage};
-use crate::stats::{self, Flatness, LatencySummary, Slope};
-use crate::telemetry::Reading;
+use crate::figures::stats::{self, Flatness, LatencySummary, Slope};
+use crate::machine::Reading;
+use crate::record::{MemoryMarks, ModelSummary, Stage};
 
 /// A figure of a model: its text and its value in full, or why there is none.
 struct Figure {
@@ -275,7 +275,7 @@ fn warnings(record: &RunRecord) -> Vec<String> {
             "The run is {state}: what follows covers the objects that were finished."
         )),
     }
-    let of_table = crate::results::table_notes(&record.summary);
+    let of_table = crate::record::table_notes(&record.summary);
     found.extend(
         of_table
             .iter()
@@ -369,7 +369,7 @@ fn figures(record: &RunRecord) -> String {
 
 const UNMEASURED: &str = "no frame was measured";
 
-fn official(model: &ModelSummary, value: fn(crate::results::ScoreSummary) -> f64) -> Figure {
+fn official(model: &ModelSummary, value: fn(crate::record::ScoreSummary) -> f64) -> Figure {
     let percent = model.official_percent.map(value);
     Figure::of(percent, |v| format!("{v:.2} %"), UNSCORED)
 }

@@ -6,7 +6,7 @@ use super::super::plot::{Axis, Chart, Colour, Mark, thin};
 use super::super::record::RunRecord;
 use super::super::telemetry::TelemetrySeries;
 use super::headline::no_power;
-use crate::telemetry::ThrottleEvent;
+use crate::machine::ThrottleEvent;
 
 /// Points of a line that are drawn.
 const MOST_POINTS: usize = 450;

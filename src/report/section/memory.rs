@@ -6,8 +6,8 @@ use super::super::plot::{Axis, Chart, Colour, Mark};
 use super::super::record::RunRecord;
 use super::headline::{flatness, slope_text};
 use super::{coloured, rows_of};
-use crate::results::{ArenaMarks, ModelSummary, ObjectRow, rss_after_videos};
-use crate::stats;
+use crate::figures::stats;
+use crate::record::{ArenaMarks, ModelSummary, ObjectRow, rss_after_videos};
 
 /// Regions' colours begin here: the first ones are the models'.
 const COLOURS: usize = 3;
@@ -266,7 +266,7 @@ fn resident(record: &RunRecord) -> Result<String, ReportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::samples;
+    use crate::record::samples;
 
     #[test]
     fn objects_that_advance_together_are_one_clip() {

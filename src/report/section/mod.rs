@@ -20,10 +20,10 @@ pub(super) use timeline::timeline;
 
 use super::plot::Colour;
 use super::record::RunRecord;
-use crate::results::ObjectRow;
+use crate::record::ObjectRow;
 
 /// Models with the colours that they have in every plot.
-fn coloured(record: &RunRecord) -> impl Iterator<Item = (&crate::results::ModelSummary, Colour)> {
+fn coloured(record: &RunRecord) -> impl Iterator<Item = (&crate::record::ModelSummary, Colour)> {
     record
         .summary
         .models

@@ -4,7 +4,7 @@ use super::super::hardest::{HardObject, Pictures};
 use super::super::html::{Cell, Key, escape, legend, nothing, section, table};
 use super::super::picture::{PREDICTED, Picture, TRUTH};
 use super::super::record::RunRecord;
-use crate::results::Status;
+use crate::record::Status;
 
 /// Failed objects that are listed.
 const LISTED: usize = 50;

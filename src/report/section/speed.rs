@@ -5,8 +5,8 @@ use super::super::html::{Cell, Key, escape, figure, legend, nothing, section, ta
 use super::super::plot::{Axis, Chart, Colour, Mark};
 use super::super::record::RunRecord;
 use super::coloured;
-use crate::results::{Stage, stage_samples};
-use crate::stats::{self, LatencySummary, Samples};
+use crate::figures::stats::{self, LatencySummary, Samples};
+use crate::record::{Stage, stage_samples};
 
 /// Objects of a model that are drawn.
 const MOST_DOTS: usize = 300;

@@ -5,8 +5,8 @@ use super::super::plot::{Axis, Chart, Colour, Mark, thin};
 use super::super::record::RunRecord;
 use super::super::{DEADLINE_MS, ReportError};
 use super::coloured;
-use crate::results::{ClipTimes, clip_times};
-use crate::stats::{OUTLIER_THRESHOLD, modified_z_scores};
+use crate::figures::stats::{OUTLIER_THRESHOLD, modified_z_scores};
+use crate::record::{ClipTimes, clip_times};
 
 /// Points of a model's line that are drawn.
 const MOST_POINTS: usize = 1600;
@@ -218,7 +218,7 @@ fn of_model(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::FrameTime;
+    use crate::record::FrameTime;
 
     #[test]
     fn clips_follow_each_other_and_outliers_are_the_farthest_first() {

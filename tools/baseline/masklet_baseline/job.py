@@ -1,7 +1,7 @@
 """The job: what to run, written by ``masklet baseline`` so that both sides have the same prompts and frames.
 
 Nothing is worked out here a second time: which videos, which frames, which prompts and where an object
-ends all stand in the file (``docs/user-guide.md`` has its fields; ``src/baseline/job.rs`` writes it).
+ends all stand in the file (``docs/user-guide.md`` has its fields; ``src/reference/baseline/job.rs`` writes it).
 """
 
 from __future__ import annotations

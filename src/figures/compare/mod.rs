@@ -1,0 +1,218 @@
+//! Puts runs beside each other: run folders, PyTorch baselines, old CSV files of the Python
+//! benchmark.
+//!
+//! Rows are paired by (video, object, model); rates and durations are compared by the geometric
+//! mean of their ratios, scores by the mean of their differences, memory by its maxima. Intervals
+//! are 95 % percentile bootstrap intervals over videos. What is not alike is named first, and
+//! withholds the figures unless they are asked for all the same.
+//!
+//! It runs nothing and measures nothing; printing is in [`render_text`] and [`render_markdown`].
+
+mod csv_file;
+mod error;
+mod folder;
+mod likeness;
+mod metric;
+mod pairs;
+pub(crate) mod render;
+mod source;
+mod threshold;
+
+pub use error::CompareError;
+pub use likeness::Difference;
+pub use metric::{Area, Better, METRICS, Method, Metric, Unit, metric_names};
+pub use pairs::{Coverage, Figure};
+pub use render::{render_markdown, render_text};
+pub use source::{Facts, Row, Source, SourceKind};
+pub use threshold::{Threshold, Verdict};
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::figures::stats::Bootstrap;
+
+/// Version of [`Comparison`] as JSON.
+pub const COMPARISON_SCHEMA: u32 = 1;
+
+/// Runs beside each other: the first is what all others are set against.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// Version of this structure.
+    pub schema: u32,
+    /// How intervals were made.
+    pub bootstrap: Bootstrap,
+    /// The runs.
+    pub sources: Vec<Source>,
+    /// Every run but the first against the first.
+    pub against: Vec<Against>,
+}
+
+/// One run against the first.
+#[derive(Clone, Debug, Serialize)]
+pub struct Against {
+    /// Letter of the first run.
+    pub a: String,
+    /// Letter of the other.
+    pub b: String,
+    /// What is not alike.
+    pub differences: Vec<Difference>,
+    /// Whether figures are withheld because of them.
+    pub withheld: bool,
+    /// Models that both have.
+    pub models: Vec<ModelComparison>,
+    /// What the thresholds say.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// One model of two runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelComparison {
+    /// Model tag in the first run.
+    pub model: String,
+    /// Model tag in the other, where it is not the same.
+    pub other_model: Option<String>,
+    /// Rows behind the figures.
+    pub coverage: Coverage,
+    /// The figures; empty when they are withheld.
+    pub figures: Vec<Figure>,
+}
+
+/// How runs are compared.
+#[derive(Clone, Debug, Default)]
+pub struct CompareOptions {
+    /// How intervals are made.
+    pub bootstrap: Bootstrap,
+    /// Whether figures are given for runs that are not alike.
+    pub anyway: bool,
+    /// What must hold.
+    pub thresholds: Vec<Threshold>,
+}
+
+/// Reads one run: a run folder or a CSV file.
+///
+/// # Errors
+/// [`CompareError`] names the file, and the line where one is damaged.
+pub fn read_source(path: &Path, label: String) -> Result<Source, CompareError> {
+    if folder::is_run(path) {
+        return folder::read(path, label);
+    }
+    if path.is_dir() || !path.exists() {
+        return Err(CompareError::NotARun {
+            path: path.to_owned(),
+        });
+    }
+    csv_file::read(path, label)
+}
+
+/// Compares every run with the first.
+///
+/// # Errors
+/// [`CompareError`] for runs that have nothing in common, and for a threshold on a figure that was
+/// not measured in both.
+pub fn compare(sources: Vec<Source>, options: &CompareOptions) -> Result<Comparison, CompareError> {
+    let against = match sources.split_first() {
+        Some((first, others)) => others
+            .iter()
+            .map(|other| set_against(first, other, options))
+            .collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
+    Ok(Comparison {
+        schema: COMPARISON_SCHEMA,
+        bootstrap: options.bootstrap,
+        sources,
+        against,
+    })
+}
+
+fn set_against(a: &Source, b: &Source, options: &CompareOptions) -> Result<Against, CompareError> {
+    let paired = pairs::pair(a, b)?;
+    let differences = likeness::differences(a, b, &paired);
+    let withheld = !options.anyway && differences.iter().any(|difference| difference.blocks);
+    let unlike = |figure: &Figure, model: &str| {
+        let metric = METRICS.iter().find(|metric| metric.name == figure.name);
+        let concerns = |d: &&Difference| d.model.as_deref().is_none_or(|of| of == model);
+        let mut concerning = differences.iter().filter(|d| d.blocks).filter(concerns);
+        concerning.any(|d| metric.is_some_and(|metric| d.areas.contains(&metric.area)))
+    };
+    let mut models = Vec::new();
+    let mut verdicts = Vec::new();
+    for model in &paired {
+        let mut figures = match withheld {
+            true => Vec::new(),
+            false => pairs::figures(model, options.bootstrap),
+        };
+        for figure in &mut figures {
+            figure.unlike = unlike(figure, &model.model_a);
+        }
+        if !withheld {
+            for threshold in &options.thresholds {
+                verdicts.push(threshold.judge(&model.model_a, &figures).ok_or_else(|| {
+                    CompareError::NotMeasured {
+                        name: threshold.name().to_owned(),
+                        model: model.model_a.clone(),
+                        a: a.path.clone(),
+                        b: b.path.clone(),
+                        measured: figures
+                            .iter()
+                            .map(|f| f.name)
+                            .collect::<Vec<_>>()
+                            .join(", "),
+                    }
+                })?);
+            }
+        }
+        models.push(ModelComparison {
+            model: model.model_a.clone(),
+            other_model: (model.model_a != model.model_b).then(|| model.model_b.clone()),
+            coverage: model.coverage.clone(),
+            figures,
+        });
+    }
+    Ok(Against {
+        a: a.label.clone(),
+        b: b.label.clone(),
+        differences,
+        withheld,
+        models,
+        verdicts,
+    })
+}
+
+impl Comparison {
+    /// Differences because of which figures were withheld.
+    pub fn withheld(&self) -> usize {
+        let withheld = self.against.iter().filter(|against| against.withheld);
+        let texts = |against: &Against| -> BTreeSet<String> {
+            let blocking = against.differences.iter().filter(|d| d.blocks);
+            blocking.map(|difference| difference.text.clone()).collect()
+        };
+        withheld.map(|against| texts(against).len()).sum()
+    }
+
+    /// Whether every threshold holds and, where there are thresholds, no object failed that was ok
+    /// in the first run.
+    pub fn passes(&self) -> bool {
+        self.against.iter().all(|against| {
+            against.verdicts.is_empty()
+                || against.verdicts.iter().all(|verdict| verdict.holds)
+                    && against
+                        .models
+                        .iter()
+                        .all(|model| model.coverage.newly_failed == 0)
+        })
+    }
+}
+
+/// The label of the run at this place: `A`, …, `Z`, `27`, ….
+pub fn label(place: usize) -> String {
+    match u8::try_from(place) {
+        Ok(place) if place < 26 => char::from(b'A' + place).to_string(),
+        _ => (place + 1).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
