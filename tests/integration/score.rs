@@ -1,11 +1,7 @@
 //! Scoring folders of masks: equal to the official evaluator, and clear about what is wrong.
 
 // The helpers of tests fail as tests do.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "score/inputs.rs"]
 mod inputs;
-#[path = "score/scenes.rs"]
 mod scenes;
 
 use masklet::metrics::Scorer;

@@ -1,14 +1,9 @@
 //! What a user of `masklet doctor` sees: on this very machine, and on boards that stand in for it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "support/jetson.rs"]
-mod jetson;
-mod support;
-
-use jetson::{Board, JetPack, Tree};
+use crate::jetson::{Board, JetPack, Tree};
+use crate::support::{masklet, synthetic};
 use serde_json::Value;
 use std::fs;
-use support::{masklet, synthetic};
 
 fn json(args: &[&str]) -> (i32, Value) {
     let mut all = vec!["doctor", "--json"];

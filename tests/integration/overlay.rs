@@ -1,9 +1,7 @@
 //! What a user of `masklet run --save-overlays` gets: videos and contact sheets whose drawings lie
 //! where masks, ground truth and prompts are, and a run that none of it can spoil.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{Ran, synthetic, tree};
 use masklet::dataset::prompts::{Prompt, PromptKind};
 use masklet::dataset::{Split, SplitOptions, Video};
 use masklet::mask::Mask;
@@ -19,7 +17,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Ran, synthetic, tree};
 
 /// A run over `split` into its folder `run`, with this ffmpeg (`None`: the machine's).
 fn command(split: &Path, ffmpeg: Option<&Path>, more: &[&str]) -> Command {

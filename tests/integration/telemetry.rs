@@ -1,17 +1,12 @@
 //! Telemetry as a user of `masklet run` meets it: in the journal, the summaries, the table and the
 //! raw series. The board is a tree that stands in for a Jetson, so every figure is known.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "support/jetson.rs"]
-mod jetson;
-mod support;
-
-use jetson::{Board, JetPack, Tree, watts};
+use crate::jetson::{Board, JetPack, Tree, watts};
+use crate::support::{Ran, masklet, synthetic};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use support::{Ran, masklet, synthetic};
 
 fn run(split: &Path, out: &Path, root: Option<&Tree>, more: &[&str]) -> Ran {
     let (split, out) = (split.display().to_string(), out.display().to_string());

@@ -1,13 +1,10 @@
 //! What a user of `masklet compare` does: runs beside each other, old CSV files of every kind, a
 //! gate in CI, and files that are damaged in the ways files are.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{Ran, masklet, synthetic};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use support::{Ran, masklet, synthetic};
 
 /// The header of `sav_benchmark_summary.csv` on the branch that has a metric F.
 const SAV: &str = "video,object,model,imgsz,precision,frames,processed_end_frame,fps,latency_ms,\
@@ -190,7 +187,7 @@ fn two_runs_of_one_split_are_alike_and_make_a_gate() {
 
 #[test]
 fn ratios_and_intervals_of_files_are_scipys() {
-    let text = include_str!("golden/compare/statistics.json");
+    let text = include_str!("../golden/compare/statistics.json");
     let golden: Value = serde_json::from_str(text).unwrap();
     let folder = tempfile::tempdir().unwrap();
     for case in golden["speed"].as_array().unwrap() {

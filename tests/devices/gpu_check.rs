@@ -1,7 +1,5 @@
 //! `tools/gpu-check` from its first line to its page, on the simulated device: the same script that
 //! a user runs on a GPU. Nothing it says here is about a GPU, and its page must say so.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use serde_json::Value;
 use std::fs;
 use std::path::Path;

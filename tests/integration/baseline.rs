@@ -1,9 +1,7 @@
 //! What a user of `masklet run --baseline` sees: the same masks from PyTorch, and every way in which a
 //! baseline can go wrong without taking the run along.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{Ran, masklet, synthetic, tree};
 use masklet::media::image::read_mask_png;
 use masklet::record::{Status, read_journal, summarise};
 use serde_json::Value;
@@ -11,7 +9,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{Ran, masklet, synthetic, tree};
 
 fn run(split: &Path, out: &Path, more: &[&str]) -> Ran {
     let (split, out) = (split.display().to_string(), out.display().to_string());

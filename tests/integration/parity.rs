@@ -3,8 +3,6 @@
 //!
 //! Components are compared on identical inputs, the clip by masks, because a thresholded mask feeds
 //! the memory and amplifies rounding.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use masklet::dataset::prompts::Prompt;
 use masklet::mask::Mask;
 use masklet::media::image::{self, Resizer};

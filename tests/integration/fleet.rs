@@ -1,15 +1,12 @@
 //! What a user of many machines does: shares of a run, joined; the sample files of docs/fleet, run
 //! on one machine as their schedulers would.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{Ran, masklet, synthetic, tree};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{Ran, masklet, synthetic, tree};
 
 const QUICK: [&str; 5] = ["--warmup", "0", "--backend", "cpu", "--quiet"];
 

@@ -1,13 +1,10 @@
 //! What a user does with video files: a clip, a click and a box; frames at a rate; the highest rate.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{Ran, masklet, synthetic, tree};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{Ran, masklet, synthetic, tree};
 
 const FRAMES: usize = 8;
 const WIDTH: usize = 96;

@@ -1,9 +1,7 @@
 //! What a user of `masklet run` does: a run, its folder, resuming, stopping it, and everything that
 //! can be wrong with what it is given.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{Ran, masklet, synthetic, tree};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +9,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use support::{Ran, masklet, synthetic, tree};
 
 /// A run over `split` into `out`, with everything on that makes it quick.
 fn run(split: &Path, out: &Path, more: &[&str]) -> Ran {
@@ -356,10 +353,10 @@ fn a_mask_of_another_size_or_of_three_values_fails_its_object() {
         "1",
     ]);
     let path = an_annotation(split.path(), 1);
-    support::write_gray_png(&path, 32, 20, |x, _| if x < 9 { 255 } else { 0 });
+    crate::support::write_gray_png(&path, 32, 20, |x, _| if x < 9 { 255 } else { 0 });
     one_object_fails(split.path(), &["32", "20", "64", "48"]);
     fs::remove_dir_all(split.path().join("run")).unwrap();
-    support::write_gray_png(&path, 64, 48, |x, _| [0, 128, 255][x % 3]);
+    crate::support::write_gray_png(&path, 64, 48, |x, _| [0, 128, 255][x % 3]);
     one_object_fails(split.path(), &["128"]);
 }
 

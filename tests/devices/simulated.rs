@@ -4,16 +4,13 @@
 //! The masks must be the CPU backend's to the bit (both compute with the same CPU runtime and the
 //! kernels around it are exact), nothing may be allocated after warm-up, nothing may be left, and
 //! every refused allocation must end in a sentence. Nothing here is a measurement.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{Ran, masklet, synthetic, tree};
 use masklet_sim_cuda::support::Report;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{Ran, masklet, synthetic, tree};
 
 /// The folders with the stand-ins; `None` (and a line) without TensorRT's headers.
 fn stand_ins() -> Option<std::ffi::OsString> {

@@ -1,15 +1,12 @@
 //! What someone does who looks at a run: opens report.html in a browser. The figures that the page
 //! shows are read out of it in headless Chromium and compared with summary.json.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{Ran, masklet, synthetic};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{Ran, masklet, synthetic};
 
 /// A name that would run a program in a page that does not escape it.
 const HOSTILE: &str = "<img src=x onerror=document.title='owned'>\"'&";
@@ -45,7 +42,7 @@ fn hostile_split() -> tempfile::TempDir {
     fs::remove_file(root.join("synth.txt")).unwrap();
     let lost = root.join("Annotations_6fps").join(HOSTILE).join("001");
     for entry in fs::read_dir(&lost).unwrap() {
-        support::write_gray_png(&entry.unwrap().path(), 64, 48, |_, _| 0);
+        crate::support::write_gray_png(&entry.unwrap().path(), 64, 48, |_, _| 0);
     }
     split
 }

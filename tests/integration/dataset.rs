@@ -1,6 +1,4 @@
 //! Opening datasets: layouts, selection, and one clear sentence for whatever is wrong.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,4 @@
 //! `masklet build` and `masklet engines`, as a user runs them.
-#![allow(clippy::unwrap_used)]
-
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;

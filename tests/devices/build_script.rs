@@ -1,7 +1,5 @@
 //! `build.rs` as cargo runs it: the built script itself, with and without exports and TensorRT (its
 //! stand-in). A cargo build inside a test would compile everything once more.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

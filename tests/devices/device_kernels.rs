@@ -2,8 +2,6 @@
 //! path. The simulated device runs the compiled kernel source itself; on a GPU the same source runs
 //! as PTX.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use masklet::mask::Mask;
 use masklet::media::image::{Resizer, to_chw_normalized};
 use masklet::track::Upsampler;

@@ -2,8 +2,6 @@
 //! summary of a run that was resumed equals that of one that was not.
 
 // Helpers of tests may unwrap like the tests themselves.
-#![allow(clippy::unwrap_used)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -125,7 +123,11 @@ fn run(out: &Path, pause: Duration) {
 /// Starts this very test binary again as the process to be killed.
 fn spawn(out: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_run_that_nothing_disturbs", "--nocapture"])
+        .args([
+            "--exact",
+            "journal::a_run_that_nothing_disturbs",
+            "--nocapture",
+        ])
         .env(TARGET, out)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -1,13 +1,10 @@
 //! `masklet parity` as a user runs it: against transformers' model in PyTorch, and where there is
 //! nothing to compare. The comparison on a device is in `simulated.rs`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{Ran, masklet};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use support::{Ran, masklet};
 
 /// Python with the exporter's packages; `None` (and a line) where there is none.
 fn python() -> Option<PathBuf> {

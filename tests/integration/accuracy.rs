@@ -2,16 +2,13 @@
 //!
 //! Floors stand below what was measured when the model was embedded (its model card has the
 //! figures), by more than float noise on any machine: a gate fails when accuracy falls.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{masklet, synthetic};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{masklet, synthetic};
 
 /// The split: 3, 2, 4 and 1 objects, with late, vanishing and covered ones.
 const SPLIT: [&str; 6] = ["--videos", "4", "--frames", "40", "--seed", "7301"];

@@ -1,0 +1,24 @@
+//! Tests of the program and of its library, in one binary: one link, one shared harness.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/jetson.rs"]
+mod jetson;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod accuracy;
+mod baseline;
+mod compare;
+mod dataset;
+mod doctor;
+mod engines;
+mod fleet;
+mod journal;
+mod overlay;
+mod parity;
+mod parity_command;
+mod report;
+mod run;
+mod score;
+mod telemetry;
+mod video;
