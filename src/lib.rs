@@ -9,8 +9,8 @@
 //! | `report` | `report.html`: a run, or several side by side, as one page |
 //! | `reference` | the PyTorch baseline; parity: whether a backend computes what a reference computes |
 //! | `overlay` | predictions drawn onto frames |
-//! | `pipeline` | one run: videos, objects, stages and their clocks |
-//! | `fleet` | shares of a run for many machines |
+//! | `benchmark` | a run as a whole: shares for many machines, the search for a rate |
+//! | `clip` | one clip: frames, stages and their clocks, scores, masks |
 //! | `record` | the run folder: `run.json`, journal, summaries |
 //! | `figures` | statistics, comparisons of runs |
 //! | `track` | prompts in, masks out: the memory bank and the tracker |
@@ -23,19 +23,19 @@
 //!
 //! It is not a training framework, not a labelling tool and not a general inference server.
 
+pub mod benchmark;
 #[doc(hidden)]
 pub mod cli;
+pub mod clip;
 pub mod dataset;
 pub mod doctor;
 pub mod error;
 pub mod figures;
-pub mod fleet;
 pub mod machine;
 pub mod mask;
 pub mod media;
 pub mod metrics;
 pub mod overlay;
-pub mod pipeline;
 pub mod progress;
 pub mod record;
 pub mod reference;

@@ -1,8 +1,8 @@
 //! `--shard`, and `masklet merge`: one run on many machines.
 
 use super::print;
+use crate::benchmark::{Shard, ShardChoice, fingerprint, video_cost};
 use crate::dataset::Split;
-use crate::fleet::{Shard, ShardChoice, fingerprint, video_cost};
 use crate::record::{MergeOptions, Options, merge, render_table};
 use clap::Args;
 use serde_json::json;

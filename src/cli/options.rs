@@ -3,10 +3,10 @@
 //! Upstream's own spellings (`--split_dir`, `--autocast_dtype bfloat16`) work as hidden aliases.
 
 use super::engines::EnginesDir;
+use crate::clip::JpegBy;
 use crate::dataset::prompts::{ModelTag, PromptKind};
 use crate::dataset::{Split, SplitOptions};
 use crate::error::{Classified, ErrorClass};
-use crate::pipeline::JpegBy;
 use clap::{Args, ValueEnum};
 use masklet_engines::backend::{
     self, Availability, BackendError, BackendKind, BackendOptions, FrameLimits, FrameStaging,

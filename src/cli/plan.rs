@@ -1,9 +1,9 @@
 //! `masklet plan`, and the plan as `run` prints it.
 
 use super::options::{BackendArg, ModelArgs, ResourceArgs, UsageError};
+use crate::clip::frame_limits;
 use crate::dataset::{Split, SplitOptions};
 use crate::figures::stats::bytes;
-use crate::pipeline::clip::frame_limits;
 use crate::track::TrackerLayout;
 use crate::track::layout::Demand;
 use clap::Args;

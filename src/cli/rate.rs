@@ -1,10 +1,10 @@
 //! `--find-rate`: the highest frame rate that a model keeps up with, by trials on the run's clips.
 
 use super::options::UsageError;
+use crate::benchmark::rate_search::RateSearch;
+use crate::clip::{ObjectMode, Rate, SaveMasks, Session, run_clip};
 use crate::dataset::prompts::PromptKind;
 use crate::dataset::{ObjectTrack, Video};
-use crate::pipeline::rate_search::RateSearch;
-use crate::pipeline::{ObjectMode, Rate, SaveMasks, Session, run_clip};
 use crate::progress::Progress;
 use crate::record::{ModelRate, Options, RateTrial, RunFolder, summarise};
 use clap::Args;

@@ -10,13 +10,13 @@ use super::print;
 use super::rate::FindRateArgs;
 use super::telemetry::TelemetryArgs;
 use super::video::{RealtimeArgs, VideoArgs};
+use crate::clip::frame_limits;
+use crate::clip::{ObjectMode, PipelineError, Rate, SaveMasks, Session, Settings, run_clip};
 use crate::dataset::prompts::PromptKind;
 use crate::dataset::{ObjectTrack, Split, Video};
 use crate::machine::{Environment, SystemMemory, Telemetry};
 use crate::media::video::Ffmpeg;
 use crate::overlay::Overlays;
-use crate::pipeline::clip::frame_limits;
-use crate::pipeline::{ObjectMode, PipelineError, Rate, SaveMasks, Session, Settings, run_clip};
 use crate::progress::{LogFormat, Progress, VideoOutcome, init_logging};
 use crate::record::{
     BundleRecord, ModelRate, ObjectKey, OpenMode, Opened, Options, RunFolder, RunManifest,

@@ -1,10 +1,10 @@
 //! `--video` with its prompts, and `--realtime`: clips without ground truth, and frames at a rate.
 
 use super::options::{DataArgs, UsageError};
+use crate::clip::{Rate, SaveMasks};
 use crate::dataset::prompts::{GivenPrompt, Prompt, parse_box, parse_point};
 use crate::dataset::{Split, video_files};
 use crate::media::video::{Ffmpeg, FrameCount, VideoFile};
-use crate::pipeline::{Rate, SaveMasks};
 use crate::record::Options;
 use clap::Args;
 use serde_json::json;

@@ -17,8 +17,8 @@ use super::{
     FolderError, JournalError, ObjectKey, ObjectRow, StorageError, Summary, atomic, read_journal,
     summarise, write_csv,
 };
+use crate::benchmark::Shard;
 use crate::error::{Classified, ErrorClass};
-use crate::fleet::Shard;
 
 /// Pinned options that shards of one run need not share.
 const OWN: [&str; 2] = ["shard", "split-dir"];

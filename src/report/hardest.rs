@@ -6,10 +6,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::picture::{Box2, Outline, Picture, draw};
+use crate::clip::mask_file_name;
 use crate::dataset::{ObjectTrack, Split, SplitOptions, Video};
 use crate::mask::Mask;
 use crate::media::image::{decode_rgb, read_mask_png};
-use crate::pipeline::clip::mask_file_name;
 use crate::record::{Score, Summary};
 
 /// Annotated frames that are looked at for the one with the worst mask.

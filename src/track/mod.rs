@@ -5,7 +5,7 @@
 //! turn logits into masks of the video's size. The rules are those of the reference implementation (`transformers`,
 //! `EdgeTamVideoModel` and `Sam2VideoModel`); golden tensors in `tests/golden/parity` prove it.
 //!
-//! Not here: reading frames, clocks, scores (`crate::pipeline`).
+//! Not here: reading frames, clocks, scores (`crate::clip`).
 
 pub mod bank;
 pub mod holes;

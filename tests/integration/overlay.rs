@@ -2,6 +2,7 @@
 //! where masks, ground truth and prompts are, and a run that none of it can spoil.
 
 use crate::support::{Ran, synthetic, tree};
+use masklet::clip::ObjectStart;
 use masklet::dataset::prompts::{Prompt, PromptKind};
 use masklet::dataset::{Split, SplitOptions, Video};
 use masklet::mask::Mask;
@@ -10,7 +11,6 @@ use masklet::media::video::Ffmpeg;
 use masklet::overlay::{
     FILL_ALPHA, Grid, ObjectOnVideo, ObjectPainter, object_colour, pick_frames,
 };
-use masklet::pipeline::ObjectStart;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,8 +1,8 @@
 //! A finished run, read back from its folder: what its baseline shares with it.
 
 use super::super::options::{DataArgs, ModelArgs, ModelRun, PrecisionArg, UsageError};
+use crate::clip::SaveMasks;
 use crate::dataset::Split;
-use crate::pipeline::SaveMasks;
 use crate::record::{ObjectRow, Options, Summary, read_journal, summarise};
 use anyhow::Context;
 use clap::ValueEnum;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Mode;
+use crate::clip::mask_file_name;
+use crate::clip::{ObjectStart, SaveMasks};
 use crate::dataset::prompts::{Prompt, PromptKind};
 use crate::dataset::{ObjectTrack, Split, Video};
-use crate::pipeline::clip::mask_file_name;
-use crate::pipeline::{ObjectStart, SaveMasks};
 use crate::record::{ObjectKey, ObjectRow, Status};
 use masklet_engines::bundle::{Bundle, Precision, WeightSource, Weights};
 

@@ -1,13 +1,13 @@
 //! A clip through one side: the same path as `masklet run`, masks kept for every frame.
 
 use super::{ParityError, Recording};
+use crate::clip::{JpegBy, ObjectMode, SaveMasks, Session, Settings, run_clip};
+use crate::clip::{frame_limits, mask_file_name};
 use crate::dataset::prompts::PromptKind;
 use crate::dataset::{ObjectTrack, Split};
 use crate::machine::SystemRoot;
 use crate::mask::Mask;
 use crate::media::image;
-use crate::pipeline::clip::{frame_limits, mask_file_name};
-use crate::pipeline::{JpegBy, ObjectMode, SaveMasks, Session, Settings, run_clip};
 use crate::record::Status;
 use crate::track::layout::Demand;
 use masklet_engines::backend::Backend;

@@ -1,9 +1,9 @@
 //! Why a comparison could not be made.
 
+use crate::clip::PipelineError;
 use crate::dataset::DatasetError;
 use crate::error::{Classified, ErrorClass, io_class};
 use crate::media::image::ImageError;
-use crate::pipeline::PipelineError;
 use masklet_engines::backend::BackendError;
 use masklet_engines::memory::{AccessError, ArenaError};
 

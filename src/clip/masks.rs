@@ -1,6 +1,6 @@
 //! Where predicted masks lie, for those who write them and those who read them again.
 
-use super::clip::mask_file_name;
+use super::run::mask_file_name;
 use super::session::{SaveMasks, Settings};
 use crate::dataset::{ObjectTrack, Video};
 use std::path::PathBuf;

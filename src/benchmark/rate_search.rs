@@ -80,7 +80,7 @@ impl RateSearch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::pacer::{Pacer, simulate};
+    use crate::clip::pacer::{Pacer, simulate};
     use crate::record::RealtimeMarks;
     use std::time::Duration;
 
