@@ -1,6 +1,6 @@
 //! From an error to one sentence and an exit code.
 
-use crate::error::{Classified, ErrorClass, io_class};
+use crate::error::{Classified, ErrorClass};
 
 /// The exit code of a run that a signal ended.
 pub const INTERRUPTED: u8 = 130;
@@ -15,6 +15,12 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
     for cause in error.chain() {
         first_of!(
             cause,
+            crate::error::Error,
+            masklet_engines::bundle::BundleError,
+            masklet_engines::engine::EngineError,
+            masklet_engines::backend::BackendError,
+            masklet_engines::memory::PlanError,
+            std::io::Error,
             crate::cli::options::UsageError,
             crate::cli::engines::VerifyError,
             crate::reference::baseline::BaselineError,
@@ -36,55 +42,21 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             crate::media::video::VideoError,
             crate::overlay::OverlayError,
         );
-        if let Some(error) = cause.downcast_ref::<masklet_engines::bundle::BundleError>() {
-            return bundle_class(error);
-        }
-        if let Some(error) = cause.downcast_ref::<masklet_engines::engine::EngineError>() {
-            return engine_class(error);
-        }
-        if cause.is::<masklet_engines::backend::BackendError>()
-            || cause.is::<masklet_engines::memory::PlanError>()
-        {
-            return ErrorClass::Environment;
-        }
-        if let Some(error) = cause.downcast_ref::<std::io::Error>() {
-            return io_class(error);
-        }
     }
     ErrorClass::Run
 }
 
-fn bundle_class(error: &masklet_engines::bundle::BundleError) -> ErrorClass {
-    use masklet_engines::bundle::BundleError::Unreadable;
-    match error {
-        Unreadable { source, .. } => io_class(source),
-        _ => ErrorClass::Data,
+/// The error in one sentence: every cause once, also where a message quotes its cause.
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
     }
-}
-
-fn engine_class(error: &masklet_engines::engine::EngineError) -> ErrorClass {
-    use masklet_engines::engine::EngineError;
-    use masklet_engines::tensorrt::TensorRtError;
-    match error {
-        EngineError::Capability { .. }
-        | EngineError::TensorRt(
-            TensorRtError::Option { .. }
-            | TensorRtError::Workspace { .. }
-            | TensorRtError::NoTacticWithinWorkspace { .. },
-        ) => ErrorClass::Usage,
-        EngineError::Bundle(error) => bundle_class(error),
-        EngineError::TensorRt(TensorRtError::Parse { .. })
-        | EngineError::NetworkDiffers { .. }
-        | EngineError::Truncated { .. }
-        | EngineError::Damaged { .. }
-        | EngineError::Sidecar { .. } => ErrorClass::Data,
-        EngineError::Io { source, .. } => io_class(source),
-        EngineError::TensorRt(_)
-        | EngineError::NoDevice { .. }
-        | EngineError::NotBuilt { .. }
-        | EngineError::OtherVersion { .. }
-        | EngineError::OtherDevice { .. } => ErrorClass::Environment,
-    }
+    text
 }
 
 /// Whether the error is only that nobody reads our output any more (`masklet … | head`).

@@ -34,7 +34,7 @@ use std::process::ExitCode;
     propagate_version = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 all is well, 1 some objects failed, 2 usage, 3 environment, 4 data, \
-                  130 interrupted (continue with --resume)."
+                  75 temporary (lock held, disk full), 130 interrupted (continue with --resume)."
 )]
 pub struct Cli {
     /// What to do.
@@ -126,7 +126,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if exit::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("Error: {error:#}");
+            eprintln!("Error: {}", exit::sentence(&error));
             ExitCode::from(exit::class(&error).exit_code())
         }
     }

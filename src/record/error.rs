@@ -81,7 +81,11 @@ impl StorageError {
 
 impl Classified for StorageError {
     fn class(&self) -> ErrorClass {
-        ErrorClass::Environment
+        if self.is_full() {
+            ErrorClass::Passing
+        } else {
+            ErrorClass::Environment
+        }
     }
 }
 
@@ -200,7 +204,7 @@ impl Classified for JournalError {
             Self::OtherOptions { .. } => ErrorClass::Usage,
             Self::Duplicate { .. } | Self::Encode { .. } => ErrorClass::Run,
             Self::Row(error) => error.class(),
-            Self::Busy { .. } => ErrorClass::Environment,
+            Self::Busy { .. } => ErrorClass::Passing,
             Self::Storage(error) => error.class(),
         }
     }

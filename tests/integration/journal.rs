@@ -295,7 +295,7 @@ fn a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room() {
         }
         assert!(written < 1000, "the disk was never full");
     };
-    assert_eq!(error.class(), ErrorClass::Environment);
+    assert_eq!(error.class(), ErrorClass::Passing);
     let text = error.to_string();
     for part in ["journal.jsonl", "0 B free", "--out-dir", "--resume"] {
         assert!(text.contains(part), "{text}");
@@ -303,7 +303,7 @@ fn a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room() {
     let found = read_journal(&place.join("run/journal.jsonl")).unwrap();
     assert_eq!((found.rows.len(), found.warning), (written, None));
     let error = opened.folder.write_summary().unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Environment);
+    assert_eq!(error.class(), ErrorClass::Passing);
     assert!(error.to_string().contains("summary.csv"), "{error}");
     let names: Vec<_> = fs::read_dir(place.join("run")).unwrap().collect();
     assert!(
@@ -330,7 +330,7 @@ fn a_disk_that_is_full_from_the_start_is_said_in_one_sentence() {
     let ballast = disk.0.path().join("ballast");
     assert!(fs::write(&ballast, vec![0; 300 * 1024]).is_err());
     let error = RunFolder::create(disk.0.path(), "run", &manifest(), OpenMode::New).unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Environment);
+    assert_eq!(error.class(), ErrorClass::Passing);
     assert!(error.to_string().contains("free there"), "{error}");
     make_room(&ballast);
     RunFolder::create(disk.0.path(), "run", &manifest(), OpenMode::Resume).unwrap();
