@@ -257,26 +257,30 @@ impl Classified for masklet_engines::bundle::BundleError {
 
 impl Classified for masklet_engines::engine::EngineError {
     fn class(&self) -> ErrorClass {
-        use masklet_engines::tensorrt::TensorRtError::{
-            NoTacticWithinWorkspace, Option, Parse, Workspace,
-        };
         match self {
-            Self::Capability { .. }
-            | Self::TensorRt(Option { .. } | Workspace { .. } | NoTacticWithinWorkspace { .. }) => {
-                ErrorClass::Usage
-            }
+            Self::TensorRt(error) => error.class(),
             Self::Bundle(error) => error.class(),
-            Self::TensorRt(Parse { .. })
-            | Self::NetworkDiffers { .. }
+            Self::Capability { .. } => ErrorClass::Usage,
+            Self::NetworkDiffers { .. }
             | Self::Truncated { .. }
             | Self::Damaged { .. }
             | Self::Sidecar { .. } => ErrorClass::Data,
             Self::Io { source, .. } => io_class(source),
-            Self::TensorRt(_)
-            | Self::NoDevice { .. }
+            Self::NoDevice { .. }
             | Self::NotBuilt { .. }
             | Self::OtherVersion { .. }
             | Self::OtherDevice { .. } => ErrorClass::Environment,
+        }
+    }
+}
+
+impl Classified for masklet_engines::tensorrt::Error {
+    fn class(&self) -> ErrorClass {
+        use masklet_engines::tensorrt::ErrorKind::{Option, Parse, Workspace};
+        match self.kind() {
+            Option | Workspace { .. } => ErrorClass::Usage,
+            Parse(_) => ErrorClass::Data,
+            _ => ErrorClass::Environment,
         }
     }
 }

@@ -50,7 +50,11 @@ fn build_all(builder: &mut Builder, bundle: &Bundle) {
                     .iter()
                     .find(|tensor| tensor.name == spec.name && tensor.is_input == is_input)
                     .unwrap_or_else(|| panic!("{name}: no {spec}"));
-                assert_eq!(tensor.dtype, Some(spec.dtype), "{name}: {spec}");
+                assert_eq!(
+                    masklet_engines::tensorrt::dtype(tensor.data_type),
+                    Some(spec.dtype),
+                    "{name}: {spec}"
+                );
                 let shape: Vec<i64> = spec.shape.iter().map(|&n| n as i64).collect();
                 assert_eq!(tensor.shape, shape, "{name}: {spec}");
             }

@@ -6,7 +6,7 @@ use crate::figures::stats::bytes;
 use clap::{Args, Subcommand};
 use masklet_engines::bundle::BundleStore;
 use masklet_engines::engine::{Device, EngineStore, StoredEngine};
-use masklet_engines::tensorrt::{Library, LoadOptions, driver};
+use masklet_engines::tensorrt::{self, driver};
 use std::path::PathBuf;
 
 /// Where engines are.
@@ -113,7 +113,7 @@ pub fn engines(args: &EnginesArgs) -> anyhow::Result<u8> {
 /// What would load engines here, or why nothing would.
 fn here() -> Result<Device, String> {
     let identity = driver::device(0).map_err(|error| error.to_string())?;
-    let library = Library::load(&LoadOptions::from_env()).map_err(|error| error.to_string())?;
+    let library = tensorrt::load(None).map_err(|error| error.to_string())?;
     Ok(Device::new(&library, identity))
 }
 

@@ -7,7 +7,7 @@ use crate::machine::{Environment, GpuChoice, SystemRoot, gpu_processes};
 use masklet_engines::backend::{self, Availability, BackendKind};
 use masklet_engines::cuda;
 use masklet_engines::engine::Device;
-use masklet_engines::tensorrt::{self, Library, LoadOptions};
+use masklet_engines::tensorrt::{self, Library};
 
 const HERE: Section = Section::Gpu;
 
@@ -142,7 +142,7 @@ fn tensorrt(root: &SystemRoot, hardware: bool) -> (Check, Result<Library, String
             "export MASKLET_TENSORRT_LIB=/folder/with/libnvinfer.so.10   # or install TensorRT"
         }
     };
-    match Library::load(&LoadOptions::from_env()) {
+    match tensorrt::load(None) {
         Ok(library) => {
             let found = format!(
                 "{} {} ({})",

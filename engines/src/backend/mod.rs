@@ -288,8 +288,8 @@ pub enum BackendError {
     #[error(transparent)]
     Jpeg(#[from] crate::cuda::JpegError),
     /// TensorRT refused.
-    #[error(transparent)]
-    TensorRt(#[from] crate::tensorrt::TensorRtError),
+    #[error("{0}{advice}", advice = crate::tensorrt::advice(.0))]
+    TensorRt(#[from] crate::tensorrt::Error),
     /// An engine is missing or damaged.
     #[error(transparent)]
     Engine(#[from] crate::engine::EngineError),

@@ -5,8 +5,8 @@ use super::store::describe;
 use super::{EngineError, EngineStore, KeyFields, StoredEngine, TensorRtFields, atomic};
 use crate::bundle::{Bundle, Component, ComponentEntry};
 use crate::tensorrt::{
-    BuildOptions, BuildProgress, Builder, BuiltPlan, DeviceIdentity, EngineTensor, Flavour,
-    Library, LoadOptions, ProfilingVerbosity, RTX_CAPABILITIES, Target, driver, listed,
+    self, BuildOptions, BuildProgress, Builder, BuiltPlan, DeviceIdentity, EngineTensor, Flavour,
+    Library, ProfilingVerbosity, RTX_CAPABILITIES, Target, driver,
 };
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -70,7 +70,9 @@ pub fn parse_compute_capabilities(text: &str) -> Result<Vec<(u32, u32)>, EngineE
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| EngineError::Capability {
             text: text.to_owned(),
-            all: listed(&RTX_CAPABILITIES[1..]),
+            all: super::TargetFields::named(&RTX_CAPABILITIES[1..])
+                .compute_capabilities
+                .join(", "),
         })
 }
 
@@ -89,12 +91,10 @@ impl BuildHost {
     /// # Errors
     /// A sentence that says what is missing.
     pub fn find(settings: &BuildSettings) -> Result<Self, EngineError> {
-        let mut load = LoadOptions::from_env();
-        load.flavour = settings.flavour;
         if let Some(list) = &settings.compute_capabilities {
-            load.flavour = Some(load.flavour.unwrap_or(Flavour::Rtx));
+            let flavour = settings.flavour.unwrap_or(Flavour::Rtx);
             return Ok(Self {
-                library: Library::load(&load)?,
+                library: tensorrt::load(Some(flavour))?,
                 device: None,
                 target: Target::Capabilities(list.clone()),
             });
@@ -102,7 +102,7 @@ impl BuildHost {
         let device = driver::device(0).map_err(|error| EngineError::NoDevice {
             reason: error.to_string(),
         })?;
-        let library = Library::load(&load)?;
+        let library = tensorrt::load(settings.flavour)?;
         library.runs_on(&device.name, device.compute_capability)?;
         Ok(Self {
             library,
@@ -370,7 +370,7 @@ fn check_network(
                 .iter()
                 .find(|tensor| tensor.name == spec.name && tensor.is_input == is_input);
             let same = found.is_some_and(|tensor| {
-                tensor.dtype == Some(spec.dtype)
+                tensorrt::dtype(tensor.data_type) == Some(spec.dtype)
                     && tensor.shape.len() == spec.shape.len()
                     && tensor
                         .shape
@@ -381,7 +381,7 @@ fn check_network(
             if !same {
                 let found = found.map_or_else(
                     || format!("no '{}'", spec.name),
-                    |tensor| format!("{} {:?} {:?}", tensor.name, tensor.dtype, tensor.shape),
+                    |tensor| format!("{} {} {:?}", tensor.name, tensor.data_type, tensor.shape),
                 );
                 return Err(differ(found, spec.to_string()));
             }

@@ -1,15 +1,15 @@
 //! What can be wrong with engines, in sentences.
 
 use crate::bundle::BundleError;
-use crate::tensorrt::TensorRtError;
+use crate::tensorrt;
 use std::path::PathBuf;
 
 /// Why an engine could not be built, found or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// TensorRT or the driver.
-    #[error(transparent)]
-    TensorRt(#[from] TensorRtError),
+    #[error("{0}{advice}", advice = tensorrt::advice(.0))]
+    TensorRt(#[from] tensorrt::Error),
     /// The bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),

@@ -7,7 +7,7 @@ use crate::cuda::{Device, GraphExec, Stream};
 use crate::engine::{self, EngineStore, Measured, StoredEngine, Wanted};
 use crate::memory::{KeptBlock, PlanRow};
 use crate::tensor::{DType, TensorSpec, element_count};
-use crate::tensorrt::{Context, DeviceAllocator, Engine, Library, Runtime};
+use crate::tensorrt::{self, Context, DeviceAllocator, Engine, Library, Runtime};
 use std::sync::Arc;
 
 /// Loads an engine and its context, both with memory from `allocator`.
@@ -259,7 +259,7 @@ fn check(
             tensor.name == spec.name
                 && tensor.is_input == inputs
                 && tensor.on_device
-                && tensor.dtype == Some(spec.dtype)
+                && tensorrt::dtype(tensor.data_type) == Some(spec.dtype)
                 && same(&tensor.shape)
         });
         if !found {

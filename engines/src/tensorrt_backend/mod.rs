@@ -32,7 +32,7 @@ use crate::cuda::{JpegDecoder, JpegError, JpegLibrary};
 use crate::engine::{self, EngineStore, Measured, StoredEngine};
 use crate::memory::{AccessError, Arena, Element, PlanRow, Slab, TensorMut, TensorRef};
 use crate::tensor::DType;
-use crate::tensorrt::{self, Library, LoadOptions};
+use crate::tensorrt::{self, Library};
 use engines::Loaded;
 use events::EventRing;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -50,7 +50,7 @@ const TRANSFER_BYTES: usize = 4 << 20;
 /// A sentence that says what is missing.
 pub fn availability() -> Result<(), BackendError> {
     cuda::availability()?;
-    Library::load(&LoadOptions::from_env())?;
+    tensorrt::load(None)?;
     Ok(())
 }
 
@@ -132,7 +132,7 @@ impl TensorRtBackend {
     /// When there is no device, no TensorRT, or an engine is missing.
     pub fn open(bundle: &Bundle, options: &BackendOptions) -> Result<Self, BackendError> {
         let device = Device::open(options.device)?;
-        let library = Library::load(&LoadOptions::from_env())?;
+        let library = tensorrt::load(None)?;
         library.runs_on(&device.info().name, device.info().compute_capability)?;
         let ordinal = i32::try_from(options.device).unwrap_or(i32::MAX);
         let identity = tensorrt::driver::device(ordinal)?;
@@ -224,7 +224,7 @@ impl Backend for TensorRtBackend {
             ),
             device: format!("{} (compute capability {major}.{minor})", info.name),
             threads: None,
-            simulated: info.simulated || self.library.is_stand_in(),
+            simulated: info.simulated || tensorrt::is_simulated(&self.library),
             outside_arena: "the CUDA context and TensorRT's own code are the driver's; weights, \
                             context memory, scratch and every tensor are in the arena"
                 .to_owned(),

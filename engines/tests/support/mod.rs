@@ -1,8 +1,6 @@
 //! What the tests of the TensorRT binding share: where NVIDIA's libraries are.
 #![allow(dead_code)]
 
-pub mod onnx;
-
 use masklet_engines::tensorrt::{Library, LoadOptions};
 use std::path::PathBuf;
 

@@ -1,7 +1,8 @@
-//! TensorRT, loaded at run time: builder, ONNX parser, runtime, contexts.
+//! TensorRT 10, TensorRT 11 and TensorRT-RTX, loaded at run time: builder, ONNX parser, runtime,
+//! contexts.
 //!
-//! Three layers. [`sys`] mirrors the C interface of the C++ shim (`shim/`), which is compiled once
-//! per set of headers; [`result`] turns refusals into errors and frees objects; the rest is safe:
+//! Three layers. `sys` mirrors the C interface of the C++ shim (`shim/`), which is compiled once
+//! per set of headers; `result` turns refusals into errors and frees objects; the rest is safe:
 //!
 //! | type | what it is |
 //! |---|---|
@@ -13,18 +14,21 @@
 //! A context keeps its engine, an engine its runtime, a runtime its allocator and library. No
 //! symbol of TensorRT is linked: a program with this module starts where there is none.
 //!
-//! Not here: where plans are kept ([`crate::engine`]), device memory, streams.
+//! Not here: where plans are kept, device memory, streams.
+//!
+//! Feature `serde`: [`Flavour`] and [`ProfilingVerbosity`] can be serialised.
 
 mod allocator;
 mod builder;
 mod context;
+mod data_type;
 pub mod driver;
 mod error;
 mod library;
 mod logger;
-pub mod result;
+mod result;
 mod runtime;
-pub mod sys;
+mod sys;
 mod version;
 
 pub use allocator::DeviceAllocator;
@@ -32,10 +36,13 @@ pub use builder::{
     BuildOptions, BuildProgress, Builder, BuiltPlan, ProfilingVerbosity, Target, Unwatched,
 };
 pub use context::{Context, LayerTime, SCRATCH_ALIGNMENT};
+pub use data_type::DataType;
 pub use driver::DeviceIdentity;
-pub use error::{ParserError, ParserErrors, TensorRtError};
-pub use library::{LIBRARY_ENV, Library, LoadOptions};
+pub use error::{Error, ErrorKind, ParserError};
+pub use library::{Library, LoadOptions};
 pub use logger::LogFacts;
 pub use runtime::{Engine, EngineTensor, Runtime};
-pub(crate) use version::listed;
 pub use version::{Flavour, RTX_CAPABILITIES, Version, known as known_versions};
+
+/// What calls of this crate return.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -4,8 +4,7 @@ use super::allocator::AllocatorHook;
 use super::logger;
 use super::result::{self, Owned, Refused};
 use super::sys;
-use super::{DeviceAllocator, Library, TensorRtError, driver};
-use crate::tensor::DType;
+use super::{DataType, DeviceAllocator, Error, ErrorKind, Library, driver};
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
@@ -30,20 +29,13 @@ impl Runtime {
     ///
     /// # Errors
     /// When there is no working CUDA driver, or TensorRT refuses.
-    pub fn new(
-        library: &Library,
-        allocator: Arc<dyn DeviceAllocator>,
-    ) -> Result<Arc<Self>, TensorRtError> {
+    pub fn new(library: &Library, allocator: Arc<dyn DeviceAllocator>) -> super::Result<Arc<Self>> {
         // Without a driver the lean runtime returns garbage instead of null: ask first.
         driver::check()?;
         let table = library.table();
         let factory = library.runtime_factory()?;
-        let refused = |what| TensorRtError::Refused {
-            what,
-            message: "out of memory".to_owned(),
-        };
-        let allocator =
-            AllocatorHook::new(table, allocator).map_err(|_| refused("allocator hook"))?;
+        let allocator = AllocatorHook::new(table, allocator)
+            .map_err(|_| Error::refused("allocator hook", "out of memory"))?;
         // SAFETY: the factory and the logger are this library's, the version is its own word.
         let (runtime, facts) = logger::watch(|| unsafe {
             Owned::new(
@@ -51,10 +43,7 @@ impl Runtime {
                 table.runtime_free,
             )
         });
-        let runtime = runtime.map_err(|_| TensorRtError::Refused {
-            what: "runtime",
-            message: facts.message(),
-        })?;
+        let runtime = runtime.map_err(|_| Error::refused("runtime", &facts.message()))?;
         // SAFETY: the allocator lives as long as the runtime (field order above).
         unsafe { (table.runtime_set_allocator)(runtime.raw(), allocator.raw()) };
         Ok(Arc::new(Self {
@@ -73,12 +62,10 @@ impl Runtime {
     ///
     /// # Errors
     /// When the plan is of another version or device, damaged, or memory is out.
-    pub fn deserialize(self: &Arc<Self>, plan: &[u8]) -> Result<Arc<Engine>, TensorRtError> {
+    pub fn deserialize(self: &Arc<Self>, plan: &[u8]) -> super::Result<Arc<Engine>> {
         let table = self.library.table();
         if plan.is_empty() {
-            return Err(TensorRtError::Plan {
-                message: "the plan is empty".to_owned(),
-            });
+            return Err(unusable("the plan is empty"));
         }
         // SAFETY: pointer and length are the slice's; TensorRT copies what it keeps.
         let (engine, facts) = logger::watch(|| unsafe {
@@ -87,9 +74,7 @@ impl Runtime {
                 table.engine_free,
             )
         });
-        let engine = engine.map_err(|_| TensorRtError::Plan {
-            message: facts.message(),
-        })?;
+        let engine = engine.map_err(|_| unusable(&facts.message()))?;
         let tensors = tensors(table, &engine)?;
         Ok(Arc::new(Engine {
             engine,
@@ -104,8 +89,8 @@ impl Runtime {
 pub struct EngineTensor {
     /// Its name.
     pub name: String,
-    /// Element type; `None` for one that the component contract does not know.
-    pub dtype: Option<DType>,
+    /// Element type.
+    pub data_type: DataType,
     /// Extents, outermost first; -1 for a dynamic one.
     pub shape: Vec<i64>,
     /// Input or output.
@@ -122,23 +107,11 @@ impl EngineTensor {
         Self {
             // SAFETY: by the contract.
             name: unsafe { result::text(raw.name) },
-            dtype: dtype(raw.data_type),
+            data_type: DataType::from_raw(raw.data_type),
             shape: raw.extents[..rank].to_vec(),
             is_input: raw.is_input != 0,
             on_device: raw.on_device != 0,
         }
-    }
-}
-
-/// `nvinfer1::DataType`, the same numbers in every version.
-fn dtype(raw: i32) -> Option<DType> {
-    match raw {
-        0 => Some(DType::F32),
-        1 => Some(DType::F16),
-        3 => Some(DType::I32),
-        5 => Some(DType::U8),
-        7 => Some(DType::Bf16),
-        _ => None,
     }
 }
 
@@ -193,7 +166,7 @@ impl Engine {
     ///
     /// # Errors
     /// When TensorRT gives none.
-    pub fn inspect(&self) -> Result<String, TensorRtError> {
+    pub fn inspect(&self) -> super::Result<String> {
         unsafe extern "C" fn sink(user: *mut c_void, json: *const c_char) {
             // SAFETY: `user` is the String below, `json` a C string; both live through the call.
             unsafe { *user.cast::<String>() = result::text(json) };
@@ -210,10 +183,7 @@ impl Engine {
             };
             result::accepted(answer)
         });
-        answer.map_err(|_| TensorRtError::Refused {
-            what: "engine inspection",
-            message: facts.message(),
-        })?;
+        answer.map_err(|_| Error::refused("engine inspection", &facts.message()))?;
         Ok(json)
     }
 
@@ -235,7 +205,7 @@ impl Engine {
     }
 }
 
-fn tensors(table: &sys::Table, engine: &Owned) -> Result<Vec<EngineTensor>, TensorRtError> {
+fn tensors(table: &sys::Table, engine: &Owned) -> super::Result<Vec<EngineTensor>> {
     // SAFETY: queries on a live engine; names live as long as it.
     unsafe {
         (0..(table.engine_tensor_count)(engine.raw()))
@@ -245,7 +215,15 @@ fn tensors(table: &sys::Table, engine: &Owned) -> Result<Vec<EngineTensor>, Tens
             })
             .collect::<Result<_, Refused>>()
     }
-    .map_err(|_| TensorRtError::Plan {
-        message: "an input or output has more than 8 dimensions".to_owned(),
-    })
+    .map_err(|_| unusable("an input or output has more than 8 dimensions"))
+}
+
+fn unusable(reason: &str) -> Error {
+    Error::new(
+        ErrorKind::Plan,
+        format!(
+            "TensorRT cannot load the engine ({reason}); it was built by another version, for \
+             another device, or is damaged"
+        ),
+    )
 }

@@ -2,7 +2,7 @@
 
 use super::logger;
 use super::result::{self, Owned};
-use super::{Engine, TensorRtError};
+use super::{Engine, Error, ErrorKind};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,16 +33,13 @@ impl Context {
     ///
     /// # Errors
     /// When TensorRT refuses: persistent memory may be out.
-    pub fn new(engine: &Arc<Engine>) -> Result<Self, TensorRtError> {
+    pub fn new(engine: &Arc<Engine>) -> super::Result<Self> {
         let table = engine.table();
         // SAFETY: the engine lives as long as `self` keeps it.
         let (context, facts) = logger::watch(|| unsafe {
             Owned::new((table.context_new)(engine.raw()), table.context_free)
         });
-        let context = context.map_err(|_| TensorRtError::Refused {
-            what: "execution context",
-            message: facts.message(),
-        })?;
+        let context = context.map_err(|_| Error::refused("execution context", &facts.message()))?;
         // Whatever TensorRT wants beyond the scratch block is ours to give or refuse, and counted.
         // SAFETY: the allocator hook lives in the runtime, which the engine keeps.
         unsafe { (table.context_set_allocator)(context.raw(), engine.allocator()) };
@@ -73,13 +70,16 @@ impl Context {
     /// - `address` is device memory of `bytes` bytes at a multiple of [`SCRATCH_ALIGNMENT`].
     /// - It stays valid until the last work of this context has finished.
     /// - No other work touches it while work of this context runs.
-    pub unsafe fn set_scratch(&mut self, address: u64, bytes: u64) -> Result<(), TensorRtError> {
+    pub unsafe fn set_scratch(&mut self, address: u64, bytes: u64) -> super::Result<()> {
         let needed_bytes = self.engine.scratch_bytes();
         if bytes < needed_bytes || (address == 0 && needed_bytes > 0) {
-            return Err(TensorRtError::Scratch {
-                bytes: if address == 0 { 0 } else { bytes },
-                needed_bytes,
-            });
+            let bytes = if address == 0 { 0 } else { bytes };
+            return Err(Error::new(
+                ErrorKind::Other,
+                format!(
+                    "the engine needs {needed_bytes} bytes of scratch memory, was given {bytes}"
+                ),
+            ));
         }
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         // SAFETY: by the contract.
@@ -96,7 +96,7 @@ impl Context {
     /// - `address` is memory for the whole tensor, on the device unless the tensor is a shape
     ///   tensor, at least 256-byte aligned.
     /// - It stays valid until the last work enqueued with it has finished.
-    pub unsafe fn set_address(&mut self, name: &str, address: u64) -> Result<(), TensorRtError> {
+    pub unsafe fn set_address(&mut self, name: &str, address: u64) -> super::Result<()> {
         let tensor = self.find(name)?;
         let (answer, facts) = logger::watch(|| {
             // SAFETY: by the contract; TensorRT copies the name.
@@ -108,9 +108,9 @@ impl Context {
                 )
             })
         });
-        answer.map_err(|_| TensorRtError::Refused {
-            what: "tensor address",
-            message: format!("'{name}' at {address:#x}: {}", facts.message()),
+        answer.map_err(|_| {
+            let reason = format!("'{name}' at {address:#x}: {}", facts.message());
+            Error::refused("tensor address", &reason)
         })
     }
 
@@ -123,17 +123,14 @@ impl Context {
     /// - `stream` is a stream of the device and context that the engine was made on.
     /// - Scratch memory and all addresses have been set and are valid until the work has finished.
     /// - Inputs are written by work that the stream waits for; outputs are read after this work.
-    pub unsafe fn enqueue(&mut self, stream: *mut c_void) -> Result<(), TensorRtError> {
+    pub unsafe fn enqueue(&mut self, stream: *mut c_void) -> super::Result<()> {
         let (answer, facts) = logger::watch(|| {
             // SAFETY: by the contract.
             result::accepted(unsafe {
                 (self.engine.table().context_enqueue)(self.context.raw(), stream)
             })
         });
-        answer.map_err(|_| TensorRtError::Refused {
-            what: "work enqueued",
-            message: facts.message(),
-        })
+        answer.map_err(|_| Error::refused("work enqueued", &facts.message()))
     }
 
     /// Times layers from now on. Not for measured runs: TensorRT synchronises after each layer, and
@@ -141,12 +138,10 @@ impl Context {
     ///
     /// # Errors
     /// When memory is out.
-    pub fn profile_layers(&mut self) -> Result<(), TensorRtError> {
+    pub fn profile_layers(&mut self) -> super::Result<()> {
         let table = self.engine.table();
-        let hook = ProfilerHook::new(table).map_err(|_| TensorRtError::Refused {
-            what: "profiler",
-            message: "out of memory".to_owned(),
-        })?;
+        let hook =
+            ProfilerHook::new(table).map_err(|_| Error::refused("profiler", "out of memory"))?;
         // SAFETY: the hook lives as long as the context (field order); the old one is replaced
         // before it is dropped.
         unsafe { (table.context_set_profiler)(self.context.raw(), hook.object.raw()) };
@@ -161,20 +156,22 @@ impl Context {
         })
     }
 
-    fn find(&self, name: &str) -> Result<&CStr, TensorRtError> {
+    fn find(&self, name: &str) -> super::Result<&CStr> {
         let tensors = self.engine.tensors();
         tensors
             .iter()
             .zip(&self.names)
             .find(|(tensor, _)| tensor.name == name)
             .map(|(_, name)| name.as_c_str())
-            .ok_or_else(|| TensorRtError::NoTensor {
-                name: name.to_owned(),
-                there: tensors
-                    .iter()
-                    .map(|tensor| tensor.name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", "),
+            .ok_or_else(|| {
+                let existing: Vec<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
+                Error::new(
+                    ErrorKind::Other,
+                    format!(
+                        "the engine has no tensor '{name}'; it has {}",
+                        existing.join(", ")
+                    ),
+                )
             })
     }
 }

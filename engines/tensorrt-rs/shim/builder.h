@@ -7,7 +7,7 @@
 #include "NvInfer.h"
 #include "NvOnnxParser.h"
 
-namespace MASKLET_SET {
+namespace TENSORRT_RS_SET {
 
 using nvinfer1::IBuilder;
 using nvinfer1::IBuilderConfig;
@@ -40,7 +40,7 @@ inline int32_t network_tensor_count(void* network, int32_t inputs) {
     return inputs != 0 ? net->getNbInputs() : net->getNbOutputs();
 }
 
-inline int32_t network_tensor(void* network, int32_t inputs, int32_t index, masklet_tensor* out) {
+inline int32_t network_tensor(void* network, int32_t inputs, int32_t index, tensorrt_rs_tensor* out) {
     auto* net = static_cast<INetworkDefinition*>(network);
     auto* tensor = inputs != 0 ? net->getInput(index) : net->getOutput(index);
     if (tensor == nullptr) {
@@ -72,12 +72,12 @@ inline int32_t parser_error_count(void* parser) {
     return static_cast<IParser*>(parser)->getNbErrors();
 }
 
-inline int32_t parser_error(void* parser, int32_t index, masklet_parser_error* out) {
+inline int32_t parser_error(void* parser, int32_t index, tensorrt_rs_parser_error* out) {
     auto const* error = static_cast<IParser*>(parser)->getError(index);
     if (error == nullptr) {
         return 0;
     }
-    *out = masklet_parser_error{};
+    *out = tensorrt_rs_parser_error{};
     out->code = static_cast<int32_t>(error->code());
     out->node = error->node();
     out->description = error->desc();
@@ -129,7 +129,7 @@ inline void config_set_progress(void* config, void* progress) {
 
 inline int32_t config_set_compute_capabilities(
     void* config, int32_t const* values, int32_t count) {
-#ifdef MASKLET_HAS_COMPUTE_CAPABILITY
+#ifdef TENSORRT_RS_HAS_COMPUTE_CAPABILITY
     auto* c = static_cast<IBuilderConfig*>(config);
     if (!c->setNbComputeCapabilities(count)) {
         return 0;
@@ -184,4 +184,4 @@ inline void memory_free(void* memory) {
     delete static_cast<IHostMemory*>(memory);
 }
 
-} // namespace MASKLET_SET
+} // namespace TENSORRT_RS_SET

@@ -5,16 +5,16 @@
 
 #include "NvInfer.h"
 
-namespace MASKLET_SET {
+namespace TENSORRT_RS_SET {
 
 // 0 when the tensor has more dimensions than the description holds.
-inline int32_t describe(masklet_tensor* out, char const* name, nvinfer1::DataType type,
+inline int32_t describe(tensorrt_rs_tensor* out, char const* name, nvinfer1::DataType type,
     nvinfer1::Dims const& dims, bool is_input, bool on_device) {
     constexpr int32_t kMAX_RANK = sizeof(out->extents) / sizeof(out->extents[0]);
     if (name == nullptr || dims.nbDims < 0 || dims.nbDims > kMAX_RANK) {
         return 0;
     }
-    *out = masklet_tensor{};
+    *out = tensorrt_rs_tensor{};
     out->name = name;
     out->data_type = static_cast<int32_t>(type);
     out->rank = dims.nbDims;
@@ -26,4 +26,4 @@ inline int32_t describe(masklet_tensor* out, char const* name, nvinfer1::DataTyp
     return 1;
 }
 
-} // namespace MASKLET_SET
+} // namespace TENSORRT_RS_SET

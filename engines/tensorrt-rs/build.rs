@@ -1,10 +1,10 @@
-//! Compiles the TensorRT shim (`src/tensorrt/shim`) once per set of headers that this machine has:
-//! TensorRT 10, TensorRT 11, TensorRT-RTX. Needs no TensorRT library, only headers and a C++
-//! compiler; without headers the crate builds all the same and says so at run time.
+//! Compiles the C++ shim (`shim`) once per set of headers that this machine has: TensorRT 10,
+//! TensorRT 11, TensorRT-RTX. Needs no TensorRT library, only headers and a C++ compiler; without
+//! headers the crate still builds, and loading a library reports their absence.
 //!
 //! Where headers come from, first wins for each set: `TENSORRT_INCLUDE_DIR` (folders separated by
-//! `:`), the system's (`/usr/include/<multiarch>`, `/usr/include`), `third_party/tensorrt/*`
-//! (fetched by `tools/setup`).
+//! `:`), the system's (`/usr/include/<multiarch>`, `/usr/include`), `third_party/tensorrt/*` of the
+//! workspace.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl Set {
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=src/tensorrt/shim");
+    println!("cargo::rerun-if-changed=shim");
     println!("cargo::rerun-if-env-changed=TENSORRT_INCLUDE_DIR");
     let mut found: Vec<(Set, PathBuf)> = Vec::new();
     for folder in candidates()? {
@@ -75,10 +75,8 @@ fn candidates() -> Result<Vec<PathBuf>, Box<dyn Error>> {
         PathBuf::from(format!("/usr/include/{arch}-linux-gnu")),
         PathBuf::from("/usr/include"),
     ];
-    let fetched = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?)
-        .join("..")
-        .join("third_party")
-        .join("tensorrt");
+    let fetched =
+        Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../third_party/tensorrt");
     let fetched = Set::ALL.map(|set| fetched.join(set.suffix()));
     // A folder that appears later must be noticed. Cargo cannot watch what is not there, so the
     // nearest existing parent stands for it.
@@ -138,6 +136,23 @@ fn header_set(folder: &Path) -> Result<Option<Set>, Box<dyn Error>> {
     )
 }
 
+/// The compiler's arguments for a folder of headers; none for a folder that compilers search by
+/// default, since naming it would move it before the C++ library's own folders and break their
+/// `#include_next`.
+pub fn include_arguments(headers: &Path) -> Vec<String> {
+    let folder = headers
+        .canonicalize()
+        .unwrap_or_else(|_| headers.to_owned());
+    let parent = folder.parent();
+    let multiarch = folder.to_string_lossy().ends_with("-linux-gnu")
+        && parent == Some(Path::new("/usr/include"));
+    if folder == Path::new("/usr/include") || folder == Path::new("/usr/local/include") || multiarch
+    {
+        return Vec::new();
+    }
+    vec!["-isystem".to_owned(), headers.display().to_string()]
+}
+
 fn compile(set: Set, headers: &Path) -> Result<(), Box<dyn Error>> {
     let suffix = set.suffix();
     let has = |file: &str, word: &str| {
@@ -147,13 +162,12 @@ fn compile(set: Set, headers: &Path) -> Result<(), Box<dyn Error>> {
     build
         .cpp(true)
         .std("c++17")
-        .file("src/tensorrt/shim/table.cpp")
-        .include("src/tensorrt/shim")
+        .file("shim/table.cpp")
+        .include("shim")
         // The stand-in for NVIDIA's cuda_runtime_api.h comes first: the types are the same, and no
         // CUDA toolkit is asked for.
-        .include("src/tensorrt/shim/include")
-        .flag("-isystem")
-        .flag(headers.display().to_string())
+        .include("shim/include")
+        .flags(include_arguments(headers))
         // Not -fno-exceptions: older NvOnnxParser.h (JetPack 6) catches exceptions in inline functions.
         .flag("-Wno-deprecated-declarations")
         .warnings_into_errors(false)
@@ -163,21 +177,21 @@ fn compile(set: Set, headers: &Path) -> Result<(), Box<dyn Error>> {
             Some(format!("nvonnxparser_{suffix}").as_str()),
         )
         .define(
-            "MASKLET_SET",
-            Some(format!("masklet_tensorrt_{suffix}").as_str()),
+            "TENSORRT_RS_SET",
+            Some(format!("tensorrt_rs_{suffix}").as_str()),
         )
         .define(
-            "MASKLET_TABLE",
-            Some(format!("masklet_tensorrt_table_{suffix}").as_str()),
+            "TENSORRT_RS_TABLE",
+            Some(format!("tensorrt_rs_table_{suffix}").as_str()),
         );
     if has("NvInfer.h", "setNbComputeCapabilities") {
-        build.define("MASKLET_HAS_COMPUTE_CAPABILITY", None);
+        build.define("TENSORRT_RS_HAS_COMPUTE_CAPABILITY", None);
     }
     if has("NvInferRuntime.h", "getEngineStat") {
-        build.define("MASKLET_HAS_ENGINE_STAT", None);
+        build.define("TENSORRT_RS_HAS_ENGINE_STAT", None);
     }
     build
-        .try_compile(&format!("masklet_tensorrt_{suffix}"))
+        .try_compile(&format!("tensorrt_rs_{suffix}"))
         .map_err(|error| {
             format!(
                 "the TensorRT shim does not compile against {}: {error}",

@@ -6,7 +6,7 @@
 
 #include "NvInfer.h"
 
-namespace MASKLET_SET {
+namespace TENSORRT_RS_SET {
 
 using nvinfer1::ICudaEngine;
 using nvinfer1::IExecutionContext;
@@ -38,7 +38,7 @@ inline int32_t engine_tensor_count(void* engine) {
     return static_cast<ICudaEngine*>(engine)->getNbIOTensors();
 }
 
-inline int32_t engine_tensor(void* engine, int32_t index, masklet_tensor* out) {
+inline int32_t engine_tensor(void* engine, int32_t index, tensorrt_rs_tensor* out) {
     auto* e = static_cast<ICudaEngine*>(engine);
     char const* name = e->getIOTensorName(index);
     if (name == nullptr) {
@@ -54,7 +54,7 @@ inline int64_t engine_scratch_bytes(void* engine) {
 }
 
 inline int64_t engine_weight_bytes(void* engine) {
-#ifdef MASKLET_HAS_ENGINE_STAT
+#ifdef TENSORRT_RS_HAS_ENGINE_STAT
     return static_cast<ICudaEngine*>(engine)->getEngineStat(
         nvinfer1::EngineStat::kTOTAL_WEIGHTS_SIZE);
 #else
@@ -114,4 +114,4 @@ inline int32_t context_enqueue(void* context, void* stream) {
         : 0;
 }
 
-} // namespace MASKLET_SET
+} // namespace TENSORRT_RS_SET

@@ -2,7 +2,7 @@
 // headers (TensorRT 10, TensorRT 11, TensorRT-RTX). The same sources are compiled once per set,
 // with the namespaces nvinfer1 and nvonnxparser renamed, so that several sets stand in one binary.
 // Nothing here refers to a symbol of TensorRT's libraries: factories come in as addresses that were
-// looked up at run time. The mirror of this file in Rust is ../sys.rs: change both.
+// looked up at run time. The mirror of this file in Rust is ../src/sys.rs: change both.
 #pragma once
 
 #include <stddef.h>
@@ -11,7 +11,7 @@
 extern "C" {
 
 // Severity as in nvinfer1::ILogger: 0 internal error, 1 error, 2 warning, 3 info, 4 verbose.
-typedef void (*masklet_log_fn)(void* user, int32_t severity, char const* message);
+typedef void (*tensorrt_rs_log_fn)(void* user, int32_t severity, char const* message);
 
 // Progress of a build; returning 0 from `step` cancels it.
 typedef struct {
@@ -19,7 +19,7 @@ typedef struct {
     void (*start)(void* user, char const* phase, char const* parent, int32_t steps);
     int32_t (*step)(void* user, char const* phase, int32_t step);
     void (*finish)(void* user, char const* phase);
-} masklet_progress;
+} tensorrt_rs_progress;
 
 // Device memory for TensorRT. Addresses are device addresses, 0 is a refusal.
 typedef struct {
@@ -27,10 +27,10 @@ typedef struct {
     uint64_t (*allocate)(void* user, uint64_t bytes, uint64_t alignment);
     uint64_t (*reallocate)(void* user, uint64_t address, uint64_t alignment, uint64_t bytes);
     int32_t (*deallocate)(void* user, uint64_t address);
-} masklet_allocator;
+} tensorrt_rs_allocator;
 
 // Milliseconds of one layer.
-typedef void (*masklet_layer_fn)(void* user, char const* layer, float milliseconds);
+typedef void (*tensorrt_rs_layer_fn)(void* user, char const* layer, float milliseconds);
 
 // What the ONNX parser says about one error; the strings live as long as the parser.
 typedef struct {
@@ -39,7 +39,7 @@ typedef struct {
     char const* description;
     char const* node_name;
     char const* node_operator;
-} masklet_parser_error;
+} tensorrt_rs_parser_error;
 
 // One input or output of a network or an engine; `name` lives as long as its owner.
 typedef struct {
@@ -49,19 +49,19 @@ typedef struct {
     int64_t extents[8];
     int32_t is_input;
     int32_t on_device;
-} masklet_tensor;
+} tensorrt_rs_tensor;
 
 typedef struct {
     int32_t header_version; // major * 10000 + minor * 100 + patch of the headers
 
     // Callback objects that TensorRT keeps pointers to: they must outlive what they are given to.
-    void* (*logger_new)(void* user, masklet_log_fn log);
+    void* (*logger_new)(void* user, tensorrt_rs_log_fn log);
     void (*logger_free)(void* logger);
-    void* (*progress_new)(masklet_progress const* callbacks);
+    void* (*progress_new)(tensorrt_rs_progress const* callbacks);
     void (*progress_free)(void* progress);
-    void* (*allocator_new)(masklet_allocator const* callbacks);
+    void* (*allocator_new)(tensorrt_rs_allocator const* callbacks);
     void (*allocator_free)(void* allocator);
-    void* (*profiler_new)(void* user, masklet_layer_fn layer);
+    void* (*profiler_new)(void* user, tensorrt_rs_layer_fn layer);
     void (*profiler_free)(void* profiler);
 
     // Builder. `factory` is createInferBuilder_INTERNAL; null means refused.
@@ -70,7 +70,7 @@ typedef struct {
     void* (*network_new)(void* builder); // strongly typed
     void (*network_free)(void* network);
     int32_t (*network_tensor_count)(void* network, int32_t inputs);
-    int32_t (*network_tensor)(void* network, int32_t inputs, int32_t index, masklet_tensor* tensor);
+    int32_t (*network_tensor)(void* network, int32_t inputs, int32_t index, tensorrt_rs_tensor* tensor);
     int32_t (*network_layer_count)(void* network);
 
     // ONNX parser. `factory` is createNvOnnxParser_INTERNAL.
@@ -78,7 +78,7 @@ typedef struct {
     void (*parser_free)(void* parser);
     int32_t (*parser_parse)(void* parser, void const* onnx, size_t bytes);
     int32_t (*parser_error_count)(void* parser);
-    int32_t (*parser_error)(void* parser, int32_t index, masklet_parser_error* error);
+    int32_t (*parser_error)(void* parser, int32_t index, tensorrt_rs_parser_error* error);
 
     // Builder configuration.
     void* (*config_new)(void* builder);
@@ -110,7 +110,7 @@ typedef struct {
 
     void (*engine_free)(void* engine);
     int32_t (*engine_tensor_count)(void* engine);
-    int32_t (*engine_tensor)(void* engine, int32_t index, masklet_tensor* tensor);
+    int32_t (*engine_tensor)(void* engine, int32_t index, tensorrt_rs_tensor* tensor);
     int64_t (*engine_scratch_bytes)(void* engine);
     int64_t (*engine_weight_bytes)(void* engine); // -1 where this TensorRT does not say
     int32_t (*engine_layer_count)(void* engine);
@@ -124,8 +124,8 @@ typedef struct {
     void (*context_set_allocator)(void* context, void* allocator); // temporary storage
     void (*context_set_profiler)(void* context, void* profiler);
     int32_t (*context_enqueue)(void* context, void* stream);
-} masklet_tensorrt_table;
+} tensorrt_rs_table;
 
-// MASKLET_TABLE is this set's name of the one exported function.
-masklet_tensorrt_table const* MASKLET_TABLE(void);
+// TENSORRT_RS_TABLE is this set's name of the one exported function.
+tensorrt_rs_table const* TENSORRT_RS_TABLE(void);
 }

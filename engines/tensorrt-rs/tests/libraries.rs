@@ -3,12 +3,19 @@
 
 mod support;
 
-use masklet_engines::tensorrt::{
-    BuildOptions, Builder, DeviceAllocator, Flavour, Library, LoadOptions, ProfilingVerbosity,
-    Runtime, Target, TensorRtError, Unwatched,
-};
+#[allow(dead_code)]
+#[path = "../build.rs"]
+mod build_script;
+#[allow(dead_code)]
+#[path = "../examples/build.rs"]
+mod example;
+
 use std::sync::Arc;
 use support::onnx::{self, Node};
+use tensorrt_rs::{
+    BuildOptions, Builder, DeviceAllocator, ErrorKind, Flavour, Library, LoadOptions,
+    ProfilingVerbosity, Runtime, Target, Unwatched,
+};
 
 fn options() -> BuildOptions {
     BuildOptions {
@@ -22,7 +29,7 @@ fn options() -> BuildOptions {
 
 /// No driver here, or none that works: the tests of clean failure need that.
 fn no_driver() -> bool {
-    match masklet_engines::tensorrt::driver::check() {
+    match tensorrt_rs::driver::check() {
         Err(_) => true,
         Ok(()) => {
             println!("skipped: there is a CUDA driver, so there is no lack of one to show");
@@ -43,19 +50,6 @@ impl DeviceAllocator for NoMemory {
 }
 
 #[test]
-fn nvidias_nvjpeg_is_loaded_and_tells_its_version() {
-    let Some(folder) = support::library_folder("nvjpeg") else {
-        return;
-    };
-    // Every function that is called is there; using them takes a driver.
-    let library = masklet_engines::cuda::JpegLibrary::load(Some(&folder)).unwrap();
-    assert!(library.version().starts_with("12."), "{library:?}");
-    let empty = tempfile::tempdir().unwrap();
-    let missing = masklet_engines::cuda::JpegLibrary::load(Some(empty.path())).unwrap_err();
-    assert!(missing.to_string().contains("libnvjpeg.so.12"), "{missing}");
-}
-
-#[test]
 fn lean_libraries_choose_their_table_and_fail_cleanly_without_a_driver() {
     for (folder, what, major) in [("lean10", "TensorRT 10", 10), ("lean11", "TensorRT 11", 11)] {
         let Some(folder) = support::library_folder(folder) else {
@@ -64,23 +58,121 @@ fn lean_libraries_choose_their_table_and_fail_cleanly_without_a_driver() {
         if !support::compiled_for(what) {
             continue;
         }
-        let library = Library::load(&LoadOptions {
-            folder: Some(folder),
+        // A lean runtime cannot load ordinary plans, so nothing finds one by itself.
+        let error = Library::load(&LoadOptions {
+            folder: Some(folder.clone()),
             flavour: None,
         })
-        .unwrap();
-        assert_eq!(library.flavour(), Flavour::TensorRt);
+        .unwrap_err();
+        assert!(error.to_string().contains("no TensorRT here"), "{error}");
+        let file = folder.join(format!("libnvinfer_lean.so.{major}"));
+        let library = Library::open(&file, Flavour::TensorRt).unwrap();
         assert_eq!(library.version().major(), major);
         assert_eq!(library.header_version().major(), major);
-        // A lean runtime runs engines, it does not build them.
         let error = Builder::new(&library).unwrap_err().to_string();
         assert!(error.contains("lean runtime"), "{error}");
         if no_driver() {
             let error = Runtime::new(&library, Arc::new(NoMemory)).unwrap_err();
-            assert!(matches!(error, TensorRtError::Driver(_)), "{error:?}");
+            assert_eq!(*error.kind(), ErrorKind::Driver);
             assert!(error.to_string().contains("CUDA driver"), "{error}");
         }
     }
+}
+
+/// A TensorRT that lacks a library is reported in the loader's words, and nothing else is taken in
+/// its place.
+#[test]
+fn a_library_whose_dependency_is_missing_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let compile = |name: &str, link: &[&str]| {
+        let code = dir.path().join("code.c");
+        std::fs::write(&code, "int nothing(void) { return 0; }").unwrap();
+        std::process::Command::new(support::c_compiler())
+            .args(["-shared", "-fPIC", "-Wl,--no-as-needed", "-o"])
+            .arg(dir.path().join(name))
+            .arg(&code)
+            .arg(format!("-Wl,-soname,{name}"))
+            .arg("-L")
+            .arg(dir.path())
+            .args(link)
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    if !compile("libnvdla_compiler.so", &[]) {
+        println!("skipped: there is no C compiler");
+        return;
+    }
+    assert!(compile("libnvinfer.so.10", &["-lnvdla_compiler"]));
+    std::fs::remove_file(dir.path().join("libnvdla_compiler.so")).unwrap();
+    // What used to be taken instead.
+    std::fs::write(dir.path().join("libnvinfer_lean.so.10"), "").unwrap();
+    let error = Library::load(&LoadOptions {
+        folder: Some(dir.path().to_owned()),
+        flavour: None,
+    })
+    .unwrap_err();
+    println!("{error}");
+    let text = error.to_string();
+    for word in [
+        "libnvdla_compiler.so: cannot open shared object file",
+        "nvidia-l4t-dla-compiler",
+        "--runtime nvidia",
+    ] {
+        assert!(text.contains(word), "{text}");
+    }
+}
+
+#[test]
+fn the_example_builds_an_engine_from_an_onnx_file() {
+    let Some(folder) = support::library_folder("rtx") else {
+        return;
+    };
+    if !support::compiled_for("TensorRT-RTX") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("relu.onnx"), onnx::relu()).unwrap();
+    let arguments = [
+        path("relu.onnx"),
+        path("relu.plan"),
+        "--library".to_owned(),
+        folder.display().to_string(),
+        "--compute-capability".to_owned(),
+        "8.9".to_owned(),
+    ];
+    let line = example::run(arguments.into_iter()).unwrap();
+    println!("{line}");
+    assert!(
+        line.contains("TensorRT-RTX") && line.contains("fp32 [1, 8, 16, 16]"),
+        "{line}"
+    );
+    assert!(std::fs::metadata(path("relu.plan")).unwrap().len() > 0);
+    let usage = example::run(std::iter::empty()).unwrap_err().to_string();
+    assert!(usage.contains("usage"), "{usage}");
+}
+
+/// With the system's own folder as `-isystem` no C++ header that uses `#include_next` compiles.
+#[test]
+fn default_include_folders_are_not_named_to_the_compiler() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("code.cpp");
+    std::fs::write(&source, "#include <cstdlib>\nint main() { return 0; }\n").unwrap();
+    let system = std::path::Path::new("/usr/include");
+    let compiled = std::process::Command::new(support::cxx_compiler())
+        .arg("-fsyntax-only")
+        .args(build_script::include_arguments(system))
+        .arg(&source)
+        .status();
+    match compiled {
+        Ok(status) => assert!(status.success()),
+        Err(error) => println!("skipped: there is no C++ compiler ({error})"),
+    }
+    let fetched = dir.path().display().to_string();
+    assert_eq!(
+        build_script::include_arguments(dir.path()),
+        ["-isystem".to_owned(), fetched]
+    );
 }
 
 #[test]
@@ -104,17 +196,17 @@ fn the_parser_names_the_node_that_it_refuses() {
         .unwrap_err();
     let text = error.to_string();
     println!("{text}");
-    let TensorRtError::Parse { errors, .. } = error else {
+    let ErrorKind::Parse(errors) = error.kind() else {
         panic!("{text}");
     };
-    assert_eq!(errors.0[0].node, "head/odd");
-    assert_eq!(errors.0[0].operator, "NoSuchOperator");
+    assert_eq!(errors[0].node, "head/odd");
+    assert_eq!(errors[0].operator, "NoSuchOperator");
     assert!(text.contains("the odd graph"), "{text}");
 
     let error = builder
         .build("noise", b"not a model", &options(), &Unwatched)
         .unwrap_err();
-    assert!(matches!(error, TensorRtError::Parse { .. }), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Parse(_)), "{error:?}");
 }
 
 #[test]
@@ -178,7 +270,7 @@ fn a_folder_without_tensorrt_says_what_was_looked_for() {
     for word in [
         "libnvinfer.so.10",
         "libtensorrt_rtx.so.1",
-        "MASKLET_TENSORRT_LIB",
+        &dir.path().display().to_string(),
     ] {
         assert!(error.contains(word), "{error}");
     }
@@ -186,11 +278,11 @@ fn a_folder_without_tensorrt_says_what_was_looked_for() {
 
 /// A library that has none of TensorRT's functions, or says a version that nobody knows.
 #[test]
-fn what_is_no_tensorrt_or_an_unknown_one_is_refused() {
+fn a_foreign_library_or_an_unknown_version_is_refused() {
     let compile = |folder: &std::path::Path, source: &str| {
         let code = folder.join("fake.c");
         std::fs::write(&code, source).unwrap();
-        masklet_sim_cuda::support::c_compiler()
+        std::process::Command::new(support::c_compiler())
             .args(["-shared", "-fPIC", "-o"])
             .arg(folder.join("libnvinfer.so.10"))
             .arg(&code)
@@ -211,18 +303,16 @@ fn what_is_no_tensorrt_or_an_unknown_one_is_refused() {
     }
     let error = load(dir.path());
     assert!(
-        matches!(error, TensorRtError::NotALibrary { .. }),
-        "{error:?}"
+        error.to_string().contains("is not a TensorRT library"),
+        "{error}"
     );
     for (raw, text) in [(120_000, "12.0.0"), (8601, "8.6.1"), (100_100, "10.1.0")] {
         let dir = tempfile::tempdir().unwrap();
         let source = format!("int getInferLibVersion(void) {{ return {raw}; }}");
         assert!(compile(dir.path(), &source));
         let error = load(dir.path());
-        assert!(
-            matches!(error, TensorRtError::UnknownVersion { .. }),
-            "{error:?}"
-        );
+        assert_eq!(*error.kind(), ErrorKind::Library);
+        assert!(error.to_string().contains("cannot drive"), "{error}");
         assert!(error.to_string().contains(text), "{error}");
     }
 }
@@ -242,7 +332,7 @@ fn the_shim_cross_compiles_for_aarch64() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let dir = tempfile::tempdir().unwrap();
     for (set, capability) in [("10", false), ("11", false), ("rtx", true)] {
-        let headers = root.join("../third_party/tensorrt").join(set);
+        let headers = root.join("../../third_party/tensorrt").join(set);
         if !headers.is_dir() {
             println!("skipped: no headers in {}", headers.display());
             continue;
@@ -253,18 +343,18 @@ fn the_shim_cross_compiles_for_aarch64() {
             .args([
                 format!("-Dnvinfer1=nvinfer1_{set}"),
                 format!("-Dnvonnxparser=nvonnxparser_{set}"),
-                format!("-DMASKLET_SET=masklet_tensorrt_{set}"),
-                format!("-DMASKLET_TABLE=masklet_tensorrt_table_{set}"),
+                format!("-DTENSORRT_RS_SET=tensorrt_rs_{set}"),
+                format!("-DTENSORRT_RS_TABLE=tensorrt_rs_table_{set}"),
             ])
             .arg("-I")
-            .arg(root.join("src/tensorrt/shim/include"))
+            .arg(root.join("shim/include"))
             .arg("-isystem")
             .arg(&headers)
-            .arg(root.join("src/tensorrt/shim/table.cpp"))
+            .arg(root.join("shim/table.cpp"))
             .arg("-o")
             .arg(dir.path().join(set));
         if capability {
-            command.arg("-DMASKLET_HAS_COMPUTE_CAPABILITY");
+            command.arg("-DTENSORRT_RS_HAS_COMPUTE_CAPABILITY");
         }
         let output = command.output().unwrap();
         assert!(

@@ -7,34 +7,30 @@ use super::logger;
 use super::result::Owned;
 use super::sys::{Table, VersionFn};
 use super::version::{self, NoTable, RTX_CAPABILITIES};
-use super::{Flavour, TensorRtError, Version};
-use std::ffi::c_void;
+use super::{Error, ErrorKind, Flavour, Version};
+use std::ffi::{CStr, c_void};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Names a folder in which TensorRT's libraries are looked for instead of the loader's path.
-pub const LIBRARY_ENV: &str = "MASKLET_TENSORRT_LIB";
-
-/// What is looked for, in order: the library, its ONNX parser, its flavour.
-const CANDIDATES: [(&str, Option<&str>, Flavour); 5] = [
+/// What is looked for, in order: the library, its ONNX parser, its flavour. Lean runtimes are not
+/// among them: they load version-compatible plans only.
+const CANDIDATES: [(&str, &str, Flavour); 3] = [
     (
         "libnvinfer.so.10",
-        Some("libnvonnxparser.so.10"),
+        "libnvonnxparser.so.10",
         Flavour::TensorRt,
     ),
     (
         "libnvinfer.so.11",
-        Some("libnvonnxparser.so.11"),
+        "libnvonnxparser.so.11",
         Flavour::TensorRt,
     ),
     (
         "libtensorrt_rtx.so.1",
-        Some("libtensorrt_onnxparser_rtx.so.1"),
+        "libtensorrt_onnxparser_rtx.so.1",
         Flavour::Rtx,
     ),
-    ("libnvinfer_lean.so.10", None, Flavour::TensorRt),
-    ("libnvinfer_lean.so.11", None, Flavour::TensorRt),
 ];
 
 /// Where to look, and for what.
@@ -44,18 +40,6 @@ pub struct LoadOptions {
     pub folder: Option<PathBuf>,
     /// Only this flavour; without it TensorRT before TensorRT-RTX.
     pub flavour: Option<Flavour>,
-}
-
-impl LoadOptions {
-    /// What `MASKLET_TENSORRT_LIB` says.
-    pub fn from_env() -> Self {
-        Self {
-            folder: std::env::var_os(LIBRARY_ENV)
-                .filter(|folder| !folder.is_empty())
-                .map(PathBuf::from),
-            flavour: None,
-        }
-    }
 }
 
 /// A loaded TensorRT with the table of functions that fits it. Cheap to clone.
@@ -89,50 +73,70 @@ impl std::fmt::Debug for Library {
 }
 
 impl Library {
-    /// Loads the first TensorRT that the options allow.
+    /// Loads the first TensorRT that the options allow, with its ONNX parser where there is one.
     ///
     /// # Errors
-    /// When none is found, or the first one found is not TensorRT, or of a version that this build
-    /// cannot drive.
-    pub fn load(options: &LoadOptions) -> Result<Self, TensorRtError> {
+    /// When none is found, or the first one found cannot be loaded, is not TensorRT, or is of a
+    /// version that this build has no functions for.
+    pub fn load(options: &LoadOptions) -> super::Result<Self> {
+        let folder = options.folder.as_deref();
         let mut tried = Vec::new();
-        let mut reason = String::new();
         for (name, parser, flavour) in CANDIDATES {
             if options.flavour.is_some_and(|wanted| wanted != flavour) {
                 continue;
             }
-            let path = place(options.folder.as_deref(), name);
+            let path = place(folder, name);
             // SAFETY: NVIDIA's libraries run their initialisers; the user asked for them.
             match unsafe { libloading::Library::new(&path) } {
                 Ok(library) => {
-                    let parser = parser.map(|name| place(options.folder.as_deref(), name));
-                    return Self::open(&path, library, parser.as_deref(), flavour);
+                    return Self::from_loaded(
+                        &path,
+                        library,
+                        Some(&place(folder, parser)),
+                        flavour,
+                    );
                 }
                 Err(error) => {
-                    // The loader's word on the likeliest candidate, not on the last.
-                    let missing = options.folder.is_some() && !path.exists();
-                    if reason.is_empty() || !missing {
-                        reason = loader_message(&error);
+                    let message = loader_message(&error);
+                    if !is_absent(&path, &message) {
+                        return Err(broken(&path, &message));
                     }
                     tried.push(name);
                 }
             }
         }
-        if let Some(folder) = &options.folder {
-            reason = format!("in {}: {reason}", folder.display());
-        }
-        Err(TensorRtError::NotFound {
-            looked_for: tried.join(", "),
-            reason,
-        })
+        let place = folder.map_or_else(
+            || "the dynamic loader's path".to_owned(),
+            |folder| folder.display().to_string(),
+        );
+        Err(Error::new(
+            ErrorKind::Library,
+            format!(
+                "no TensorRT here: none of {} is in {place}; install TensorRT (JetPack has it: \
+                 nvidia-jetpack)",
+                tried.join(", ")
+            ),
+        ))
     }
 
-    fn open(
+    /// Loads one file without an ONNX parser: for running engines only. A lean runtime
+    /// (`libnvinfer_lean.so`) can be loaded so; it takes version-compatible plans only.
+    ///
+    /// # Errors
+    /// As for [`Library::load`].
+    pub fn open(path: &Path, flavour: Flavour) -> super::Result<Self> {
+        // SAFETY: as for `load`.
+        let library = unsafe { libloading::Library::new(path) }
+            .map_err(|error| broken(path, &loader_message(&error)))?;
+        Self::from_loaded(path, library, None, flavour)
+    }
+
+    fn from_loaded(
         path: &Path,
         library: libloading::Library,
         parser: Option<&Path>,
         flavour: Flavour,
-    ) -> Result<Self, TensorRtError> {
+    ) -> super::Result<Self> {
         let name = path.display().to_string();
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = loaded.iter().find(|known| known.0.name == name) {
@@ -140,24 +144,21 @@ impl Library {
         }
         // From here on the library stays, whatever comes of it: unloading TensorRT is not safe.
         let library = ManuallyDrop::new(library);
-        let version =
-            number(&library, c"getInferLibVersion").ok_or_else(|| TensorRtError::NotALibrary {
-                library: name.clone(),
-                symbol: "getInferLibVersion",
-            })?;
+        let version = number(&library, c"getInferLibVersion")
+            .ok_or_else(|| foreign(&name, "getInferLibVersion"))?;
         let version = Version::from_raw(version);
-        let table = version::table(flavour, version).map_err(|why| match why {
-            NoTable::Unknown => TensorRtError::UnknownVersion {
-                library: name.clone(),
-                flavour,
-                version,
-                known: version::known(),
-            },
-            NoTable::NoHeaders => TensorRtError::NoHeaders {
-                library: name.clone(),
-                flavour,
-                version,
-            },
+        let table = version::table(flavour, version).map_err(|why| {
+            let reason = match why {
+                NoTable::Unknown => format!(
+                    "which this program cannot drive; it can drive {}",
+                    version::known()
+                ),
+                NoTable::NoHeaders => "but this program was built without that TensorRT's \
+                                       headers: set TENSORRT_INCLUDE_DIR and build again"
+                    .to_owned(),
+            };
+            let message = format!("{name} is {flavour} {version}, {reason}");
+            Error::new(ErrorKind::Library, message)
         })?;
         // SAFETY: the shim's own constructor and destructor.
         let logger = unsafe {
@@ -166,12 +167,9 @@ impl Library {
                 table.logger_free,
             )
         }
-        .map_err(|_| TensorRtError::Refused {
-            what: "logger",
-            message: "out of memory".to_owned(),
-        })?;
+        .map_err(|_| Error::refused("logger", "out of memory"))?;
         let parser = match parser {
-            None => Parser::Missing("it is a lean runtime, which only runs engines".to_owned()),
+            None => Parser::Missing("it was loaded for running engines only".to_owned()),
             // SAFETY: as for the library itself.
             Some(path) => match unsafe { libloading::Library::new(path) } {
                 Ok(parser) => Parser::Loaded(ManuallyDrop::new(parser)),
@@ -223,18 +221,27 @@ impl Library {
     ///
     /// # Errors
     /// When TensorRT-RTX does not know the capability: its runtime would refuse every engine.
-    pub fn runs_on(&self, name: &str, capability: (u32, u32)) -> Result<(), TensorRtError> {
+    pub fn runs_on(&self, name: &str, capability: (u32, u32)) -> super::Result<()> {
         let known = self.flavour() == Flavour::TensorRt || RTX_CAPABILITIES.contains(&capability);
-        known.then_some(()).ok_or_else(|| TensorRtError::OtherGpu {
-            version: self.version(),
-            device: format!("{name} ({}.{})", capability.0, capability.1),
-            known: version::listed(&RTX_CAPABILITIES),
-        })
+        if known {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Driver,
+            format!(
+                "TensorRT-RTX {} does not run on {name} ({}.{}), only on compute capabilities {}; \
+                 use TensorRT (libnvinfer) there",
+                self.version(),
+                capability.0,
+                capability.1,
+                version::listed(&RTX_CAPABILITIES)
+            ),
+        ))
     }
 
-    /// Whether the library is a stand-in for tests: what it runs is no measurement of TensorRT.
-    pub fn is_stand_in(&self) -> bool {
-        address(&self.0.library, c"masklet_stand_in").is_some()
+    /// Whether the library exports a symbol of this name.
+    pub fn exports(&self, symbol: &CStr) -> bool {
+        address(&self.0.library, symbol).is_some()
     }
 
     /// Version of the headers that the table was compiled from.
@@ -246,7 +253,7 @@ impl Library {
     ///
     /// # Errors
     /// Why not.
-    pub fn can_build(&self) -> Result<(), TensorRtError> {
+    pub fn can_build(&self) -> super::Result<()> {
         self.builder_factory()
             .and(self.parser_factory())
             .map(|_| ())
@@ -260,35 +267,56 @@ impl Library {
         self.0.logger.raw()
     }
 
-    pub(super) fn runtime_factory(&self) -> Result<*mut c_void, TensorRtError> {
-        address(&self.0.library, c"createInferRuntime_INTERNAL").ok_or_else(|| {
-            TensorRtError::NotALibrary {
-                library: self.0.name.clone(),
-                symbol: "createInferRuntime_INTERNAL",
-            }
-        })
+    pub(super) fn runtime_factory(&self) -> super::Result<*mut c_void> {
+        address(&self.0.library, c"createInferRuntime_INTERNAL")
+            .ok_or_else(|| foreign(&self.0.name, "createInferRuntime_INTERNAL"))
     }
 
-    pub(super) fn builder_factory(&self) -> Result<*mut c_void, TensorRtError> {
-        address(&self.0.library, c"createInferBuilder_INTERNAL").ok_or_else(|| {
-            TensorRtError::CannotBuild {
-                library: self.0.name.clone(),
-                reason: "it is a lean runtime, which only runs engines".to_owned(),
-            }
-        })
+    pub(super) fn builder_factory(&self) -> super::Result<*mut c_void> {
+        address(&self.0.library, c"createInferBuilder_INTERNAL")
+            .ok_or_else(|| self.cannot_build("it is a lean runtime, which only runs engines"))
     }
 
-    pub(super) fn parser_factory(&self) -> Result<*mut c_void, TensorRtError> {
-        let cannot = |reason: &str| TensorRtError::CannotBuild {
-            library: self.0.name.clone(),
-            reason: reason.to_owned(),
-        };
+    pub(super) fn parser_factory(&self) -> super::Result<*mut c_void> {
         match &self.0.parser {
-            Parser::Missing(reason) => Err(cannot(reason)),
-            Parser::Loaded(parser) => address(parser, c"createNvOnnxParser_INTERNAL")
-                .ok_or_else(|| cannot("its ONNX parser has no createNvOnnxParser_INTERNAL")),
+            Parser::Missing(reason) => Err(self.cannot_build(reason)),
+            Parser::Loaded(parser) => {
+                address(parser, c"createNvOnnxParser_INTERNAL").ok_or_else(|| {
+                    self.cannot_build("its ONNX parser has no createNvOnnxParser_INTERNAL")
+                })
+            }
         }
     }
+
+    fn cannot_build(&self, reason: &str) -> Error {
+        let message = format!("{} cannot build engines: {reason}", self.0.name);
+        Error::new(ErrorKind::Library, message)
+    }
+}
+
+fn foreign(library: &str, symbol: &str) -> Error {
+    let message = format!("{library} is not a TensorRT library: it has no {symbol}");
+    Error::new(ErrorKind::Library, message)
+}
+
+/// Whether the loader's message is about the file itself and not about a library that it needs.
+fn is_absent(path: &Path, message: &str) -> bool {
+    message.starts_with(&path.display().to_string()) && message.contains("No such file")
+}
+
+/// A library that exists and does not load.
+fn broken(path: &Path, message: &str) -> Error {
+    let fix = if message.contains("libnvdla_compiler") {
+        "; install the package nvidia-l4t-dla-compiler, or start the container with --runtime nvidia"
+    } else if is_absent(path, message) {
+        ""
+    } else {
+        "; install what it names (in a container of a Jetson: --runtime nvidia)"
+    };
+    Error::new(
+        ErrorKind::Library,
+        format!("{} cannot be loaded: {message}{fix}", path.display()),
+    )
 }
 
 fn place(folder: Option<&Path>, name: &str) -> PathBuf {

@@ -11,7 +11,7 @@ pub type LayerFn = unsafe extern "C" fn(user: *mut c_void, layer: *const c_char,
 /// Takes a text once.
 pub type TextFn = unsafe extern "C" fn(user: *mut c_void, text: *const c_char);
 
-/// `masklet_progress`.
+/// `tensorrt_rs_progress`.
 #[repr(C)]
 pub struct Progress {
     /// Handed to every function.
@@ -24,7 +24,7 @@ pub struct Progress {
     pub finish: unsafe extern "C" fn(*mut c_void, *const c_char),
 }
 
-/// `masklet_allocator`.
+/// `tensorrt_rs_allocator`.
 #[repr(C)]
 pub struct Allocator {
     /// Handed to every function.
@@ -37,7 +37,7 @@ pub struct Allocator {
     pub deallocate: unsafe extern "C" fn(*mut c_void, u64) -> i32,
 }
 
-/// `masklet_parser_error`; the strings belong to the parser.
+/// `tensorrt_rs_parser_error`; the strings belong to the parser.
 #[repr(C)]
 pub struct ParserError {
     /// `nvonnxparser::ErrorCode`.
@@ -55,7 +55,7 @@ pub struct ParserError {
 /// Most dimensions of a [`Tensor`].
 pub const MAX_RANK: usize = 8;
 
-/// `masklet_tensor`; the name belongs to the network or engine.
+/// `tensorrt_rs_tensor`; the name belongs to the network or engine.
 #[repr(C)]
 pub struct Tensor {
     /// The tensor's name.
@@ -88,7 +88,7 @@ impl Tensor {
 
 macro_rules! table {
     ($($name:ident: fn($($ty:ty),*) $(-> $ret:ty)?;)*) => {
-        /// `masklet_tensorrt_table`: one set's functions. See `shim/shim.h` for what each does.
+        /// `tensorrt_rs_table`: one set's functions. See `shim/shim.h` for what each does.
         #[repr(C)]
         pub struct Table {
             /// major * 10000 + minor * 100 + patch of the headers.
@@ -170,15 +170,15 @@ table! {
 
 #[cfg(tensorrt_10)]
 unsafe extern "C" {
-    fn masklet_tensorrt_table_10() -> *const Table;
+    fn tensorrt_rs_table_10() -> *const Table;
 }
 #[cfg(tensorrt_11)]
 unsafe extern "C" {
-    fn masklet_tensorrt_table_11() -> *const Table;
+    fn tensorrt_rs_table_11() -> *const Table;
 }
 #[cfg(tensorrt_rtx)]
 unsafe extern "C" {
-    fn masklet_tensorrt_table_rtx() -> *const Table;
+    fn tensorrt_rs_table_rtx() -> *const Table;
 }
 
 /// TensorRT 10's table, where its headers were there when this library was built.
@@ -186,7 +186,7 @@ pub fn table_10() -> Option<&'static Table> {
     #[cfg(tensorrt_10)]
     // SAFETY: the function takes nothing and returns the address of a constant.
     unsafe {
-        masklet_tensorrt_table_10().as_ref()
+        tensorrt_rs_table_10().as_ref()
     }
     #[cfg(not(tensorrt_10))]
     None
@@ -197,7 +197,7 @@ pub fn table_11() -> Option<&'static Table> {
     #[cfg(tensorrt_11)]
     // SAFETY: as above.
     unsafe {
-        masklet_tensorrt_table_11().as_ref()
+        tensorrt_rs_table_11().as_ref()
     }
     #[cfg(not(tensorrt_11))]
     None
@@ -208,7 +208,7 @@ pub fn table_rtx() -> Option<&'static Table> {
     #[cfg(tensorrt_rtx)]
     // SAFETY: as above.
     unsafe {
-        masklet_tensorrt_table_rtx().as_ref()
+        tensorrt_rs_table_rtx().as_ref()
     }
     #[cfg(not(tensorrt_rtx))]
     None

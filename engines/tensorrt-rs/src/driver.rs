@@ -4,8 +4,8 @@
 //! Only that question and which device there is. Memory, streams and everything else of CUDA are
 //! not here.
 
-use super::TensorRtError;
 use super::sys::CuInitFn;
+use super::{Error, ErrorKind};
 use libloading::Library;
 use std::ffi::{c_char, c_int};
 
@@ -24,7 +24,7 @@ pub struct DeviceIdentity {
 ///
 /// # Errors
 /// A sentence that says what is missing and what to do.
-pub fn check() -> Result<(), TensorRtError> {
+pub fn check() -> super::Result<()> {
     loaded().map(|_| ())
 }
 
@@ -32,10 +32,10 @@ pub fn check() -> Result<(), TensorRtError> {
 ///
 /// # Errors
 /// When there is no driver or no such device.
-pub fn device(ordinal: i32) -> Result<DeviceIdentity, TensorRtError> {
+pub fn device(ordinal: i32) -> super::Result<DeviceIdentity> {
     let driver = loaded()?;
     let failed = |what: &str, code: c_int| {
-        TensorRtError::Driver(format!(
+        driver_error(format!(
             "the CUDA driver has no device {ordinal} ({what} gives error {code}); \
              CUDA_VISIBLE_DEVICES may hide it"
         ))
@@ -73,10 +73,10 @@ pub fn device(ordinal: i32) -> Result<DeviceIdentity, TensorRtError> {
     }
 }
 
-fn loaded() -> Result<Library, TensorRtError> {
+fn loaded() -> super::Result<Library> {
     // SAFETY: the driver's library may be loaded any number of times and is made for it.
     let library = unsafe { Library::new(DRIVER) }.map_err(|error| {
-        TensorRtError::Driver(format!(
+        driver_error(format!(
             "no CUDA driver here: {DRIVER} could not be loaded ({}); install NVIDIA's driver (on a \
              Jetson it is part of JetPack)",
             super::library::loader_message(&error)
@@ -86,27 +86,31 @@ fn loaded() -> Result<Library, TensorRtError> {
     let code = unsafe { symbol::<CuInitFn>(&library, "cuInit")?(0) };
     match code {
         0 => Ok(library),
-        100 => Err(TensorRtError::Driver(
+        100 => Err(driver_error(
             "the CUDA driver is there but sees no device (cuInit gives error 100); is the GPU \
              visible to this container or user?"
                 .to_owned(),
         )),
-        code => Err(TensorRtError::Driver(format!(
+        code => Err(driver_error(format!(
             "the CUDA driver does not start: cuInit gives error {code}; reboot, or install the \
              driver that fits the kernel"
         ))),
     }
 }
 
+fn driver_error(message: String) -> Error {
+    Error::new(ErrorKind::Driver, message)
+}
+
 /// # Safety
 /// `T` is the function's type.
-unsafe fn symbol<T: Copy>(library: &Library, name: &str) -> Result<T, TensorRtError> {
+unsafe fn symbol<T: Copy>(library: &Library, name: &str) -> super::Result<T> {
     // SAFETY: by the contract.
     unsafe { library.get::<T>(name.as_bytes()) }
         .map(|symbol| *symbol)
         .map_err(|_| {
-            TensorRtError::Driver(format!(
-                "{DRIVER} has no {name}: it is no CUDA driver or far too old a one"
+            driver_error(format!(
+                "{DRIVER} has no {name}: it is not a CUDA driver, or too old"
             ))
         })
 }

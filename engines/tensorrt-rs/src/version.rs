@@ -5,12 +5,15 @@
 //! no table was compiled for is refused here: calling it through a wrong table would crash.
 
 use super::sys::{self, Table};
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Which TensorRT a library is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "lowercase")
+)]
 pub enum Flavour {
     /// TensorRT (JetPack, data centre): `libnvinfer`.
     TensorRt,

@@ -7,15 +7,18 @@ use super::logger::{self, LogFacts};
 use super::result::{self, Owned};
 use super::runtime::EngineTensor;
 use super::sys::{self, Table};
-use super::{Flavour, Library, ParserError, ParserErrors, TensorRtError, driver};
-use serde::{Deserialize, Serialize};
+use super::{Error, ErrorKind, Flavour, Library, ParserError, driver};
 use std::ffi::{c_char, c_void};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Which layer information a plan carries for the inspector and the profiler.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
 pub enum ProfilingVerbosity {
     /// Names only.
     #[default]
@@ -102,7 +105,7 @@ impl Builder {
     /// # Errors
     /// When the library cannot build (a lean runtime, a missing parser), or needs a CUDA driver
     /// that is not there.
-    pub fn new(library: &Library) -> Result<Self, TensorRtError> {
+    pub fn new(library: &Library) -> super::Result<Self> {
         library.can_build()?;
         if library.flavour() == Flavour::TensorRt {
             driver::check()?;
@@ -139,7 +142,7 @@ impl Builder {
         onnx: &[u8],
         options: &BuildOptions,
         progress: &dyn BuildProgress,
-    ) -> Result<BuiltPlan, TensorRtError> {
+    ) -> super::Result<BuiltPlan> {
         let alone = ONE_AT_A_TIME
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -193,11 +196,8 @@ impl Builder {
             )?;
             let parsed = (table.parser_parse)(parser.raw(), onnx.as_ptr().cast(), onnx.len());
             let errors = parser_errors(table, &parser);
-            if result::accepted(parsed).is_err() || !errors.0.is_empty() {
-                return Err(Failure::Known(TensorRtError::Parse {
-                    graph: name.to_owned(),
-                    errors,
-                }));
+            if result::accepted(parsed).is_err() || !errors.is_empty() {
+                return Err(Failure::Known(Error::parse(name, errors)));
             }
             let tensors = network_tensors(table, &network)?;
             let layers = usize::try_from((table.network_layer_count)(network.raw())).unwrap_or(0);
@@ -291,28 +291,32 @@ impl Builder {
                 .map(|(major, minor)| format!("{major}.{minor}"))
                 .collect(),
         };
-        Err(Failure::Known(TensorRtError::Option {
-            flavour: self.library.flavour(),
-            version: self.library.version(),
-            option: format!("compute capability {}", list.join(", ")),
-            advice: match self.library.flavour() {
-                Flavour::TensorRt => "it builds for the GPU of this machine only".to_owned(),
-                Flavour::Rtx => "see its support matrix; Orin (8.7) needs JetPack's TensorRT, on \
-                                 the device"
-                    .to_owned(),
-            },
-        }))
+        let advice = match self.library.flavour() {
+            Flavour::TensorRt => "it builds for the GPU of this machine only",
+            Flavour::Rtx => {
+                "see its support matrix; Orin (8.7) needs JetPack's TensorRT, on the device"
+            }
+        };
+        Err(Failure::Known(Error::new(
+            ErrorKind::Option,
+            format!(
+                "{} {} does not take compute capability {}: {advice}",
+                self.library.flavour(),
+                self.library.version(),
+                list.join(", ")
+            ),
+        )))
     }
 }
 
 /// A failure that is known, or one that only the log explains.
 enum Failure {
-    Known(TensorRtError),
+    Known(Error),
     Logged,
 }
 
-impl From<TensorRtError> for Failure {
-    fn from(error: TensorRtError) -> Self {
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
         Self::Known(error)
     }
 }
@@ -323,38 +327,40 @@ impl From<result::Refused> for Failure {
     }
 }
 
-fn failure(
-    name: &str,
-    options: &BuildOptions,
-    watcher: &Watcher<'_>,
-    facts: &LogFacts,
-) -> TensorRtError {
-    let graph = name.to_owned();
+fn failure(name: &str, options: &BuildOptions, watcher: &Watcher<'_>, facts: &LogFacts) -> Error {
     if watcher.cancelled.load(std::sync::atomic::Ordering::Relaxed) {
-        return TensorRtError::Interrupted { graph };
+        return Error::new(
+            ErrorKind::Cancelled,
+            format!("building {name} was interrupted"),
+        );
     }
+    let limit = options.workspace_bytes;
     if let Some(needed_bytes) = facts.exceeded_budget {
-        return TensorRtError::Workspace {
-            graph,
-            limit_bytes: options.workspace_bytes,
-            needed_bytes,
-        };
+        return Error::new(
+            ErrorKind::Workspace {
+                needed_bytes: Some(needed_bytes),
+            },
+            format!("{name} needs {needed_bytes} bytes of workspace, the limit is {limit}"),
+        );
     }
     if facts.no_tactic_within_workspace {
-        return TensorRtError::NoTacticWithinWorkspace {
-            graph,
-            limit_bytes: options.workspace_bytes,
-        };
+        return Error::new(
+            ErrorKind::Workspace { needed_bytes: None },
+            format!(
+                "{name} has an operation that TensorRT cannot do within the workspace limit of \
+                 {limit} bytes (the need is not reported)"
+            ),
+        );
     }
-    TensorRtError::Build {
-        graph,
-        message: facts.message(),
-    }
+    Error::new(
+        ErrorKind::Other,
+        format!("TensorRT cannot build {name}: {}", facts.message()),
+    )
 }
 
 /// # Safety
 /// `parser` is a live parser of this table's library.
-unsafe fn parser_errors(table: &Table, parser: &Owned) -> ParserErrors {
+unsafe fn parser_errors(table: &Table, parser: &Owned) -> Vec<ParserError> {
     let mut errors = Vec::new();
     // SAFETY: by the contract; strings are copied while the parser lives.
     unsafe {
@@ -380,7 +386,7 @@ unsafe fn parser_errors(table: &Table, parser: &Owned) -> ParserErrors {
             });
         }
     }
-    ParserErrors(errors)
+    errors
 }
 
 /// # Safety

@@ -6,7 +6,7 @@
 
 #include "NvInfer.h"
 
-namespace MASKLET_SET {
+namespace TENSORRT_RS_SET {
 
 inline uint64_t address_of(void const* pointer) {
     return static_cast<uint64_t>(reinterpret_cast<uintptr_t>(pointer));
@@ -18,7 +18,7 @@ inline void* pointer_to(uint64_t address) {
 
 class Logger final : public nvinfer1::ILogger {
 public:
-    Logger(void* user, masklet_log_fn log) : user_(user), log_(log) {}
+    Logger(void* user, tensorrt_rs_log_fn log) : user_(user), log_(log) {}
 
     void log(Severity severity, nvinfer1::AsciiChar const* message) noexcept override {
         log_(user_, static_cast<int32_t>(severity), message);
@@ -26,12 +26,12 @@ public:
 
 private:
     void* user_;
-    masklet_log_fn log_;
+    tensorrt_rs_log_fn log_;
 };
 
 class Progress final : public nvinfer1::IProgressMonitor {
 public:
-    explicit Progress(masklet_progress const& callbacks) : callbacks_(callbacks) {}
+    explicit Progress(tensorrt_rs_progress const& callbacks) : callbacks_(callbacks) {}
 
     void phaseStart(char const* phase, char const* parent, int32_t steps) noexcept override {
         callbacks_.start(callbacks_.user, phase, parent, steps);
@@ -46,14 +46,14 @@ public:
     }
 
 private:
-    masklet_progress callbacks_;
+    tensorrt_rs_progress callbacks_;
 };
 
 // The stream is of no matter: addresses come from a slab that is there for the whole run, so that
 // a synchronous answer is right for the asynchronous question too.
 class Allocator final : public nvinfer1::IGpuAllocator {
 public:
-    explicit Allocator(masklet_allocator const& callbacks) : callbacks_(callbacks) {}
+    explicit Allocator(tensorrt_rs_allocator const& callbacks) : callbacks_(callbacks) {}
 
     void* allocate(uint64_t bytes, uint64_t alignment, nvinfer1::AllocatorFlags) noexcept override {
         return pointer_to(callbacks_.allocate(callbacks_.user, bytes, alignment));
@@ -78,12 +78,12 @@ public:
     }
 
 private:
-    masklet_allocator callbacks_;
+    tensorrt_rs_allocator callbacks_;
 };
 
 class Profiler final : public nvinfer1::IProfiler {
 public:
-    Profiler(void* user, masklet_layer_fn layer) : user_(user), layer_(layer) {}
+    Profiler(void* user, tensorrt_rs_layer_fn layer) : user_(user), layer_(layer) {}
 
     void reportLayerTime(char const* layer, float milliseconds) noexcept override {
         layer_(user_, layer, milliseconds);
@@ -91,7 +91,7 @@ public:
 
 private:
     void* user_;
-    masklet_layer_fn layer_;
+    tensorrt_rs_layer_fn layer_;
 };
 
-} // namespace MASKLET_SET
+} // namespace TENSORRT_RS_SET

@@ -1,7 +1,7 @@
 // The one translation unit: compiled once per set of headers by engines/build.rs, which defines
-// MASKLET_SET (a C++ namespace), MASKLET_TABLE (the exported function), the renamed nvinfer1 and
-// nvonnxparser, and, where the headers have them, MASKLET_HAS_COMPUTE_CAPABILITY and
-// MASKLET_HAS_ENGINE_STAT. A function that only newer libraries of a set have must be guarded by
+// TENSORRT_RS_SET (a C++ namespace), TENSORRT_RS_TABLE (the exported function), the renamed nvinfer1 and
+// nvonnxparser, and, where the headers have them, TENSORRT_RS_HAS_COMPUTE_CAPABILITY and
+// TENSORRT_RS_HAS_ENGINE_STAT. A function that only newer libraries of a set have must be guarded by
 // the caller too (see TensorRT's version in ../library.rs): calling it in an older one would jump
 // behind the end of a virtual table.
 #include "shim.h"
@@ -10,9 +10,9 @@
 #include "callbacks.h"
 #include "runtime.h"
 
-namespace MASKLET_SET {
+namespace TENSORRT_RS_SET {
 
-void* logger_new(void* user, masklet_log_fn log) {
+void* logger_new(void* user, tensorrt_rs_log_fn log) {
     return new Logger(user, log);
 }
 
@@ -20,7 +20,7 @@ void logger_free(void* logger) {
     delete static_cast<Logger*>(logger);
 }
 
-void* progress_new(masklet_progress const* callbacks) {
+void* progress_new(tensorrt_rs_progress const* callbacks) {
     return new Progress(*callbacks);
 }
 
@@ -28,7 +28,7 @@ void progress_free(void* progress) {
     delete static_cast<Progress*>(progress);
 }
 
-void* allocator_new(masklet_allocator const* callbacks) {
+void* allocator_new(tensorrt_rs_allocator const* callbacks) {
     return new Allocator(*callbacks);
 }
 
@@ -36,7 +36,7 @@ void allocator_free(void* allocator) {
     delete static_cast<Allocator*>(allocator);
 }
 
-void* profiler_new(void* user, masklet_layer_fn layer) {
+void* profiler_new(void* user, tensorrt_rs_layer_fn layer) {
     return new Profiler(user, layer);
 }
 
@@ -47,8 +47,8 @@ void profiler_free(void* profiler) {
 constexpr int32_t kHEADER_VERSION
     = NV_TENSORRT_MAJOR * 10000 + NV_TENSORRT_MINOR * 100 + NV_TENSORRT_PATCH;
 
-// In the order of masklet_tensorrt_table.
-masklet_tensorrt_table const kTABLE = {
+// In the order of tensorrt_rs_table.
+tensorrt_rs_table const kTABLE = {
     kHEADER_VERSION,
     logger_new,
     logger_free,
@@ -107,8 +107,8 @@ masklet_tensorrt_table const kTABLE = {
     context_enqueue,
 };
 
-} // namespace MASKLET_SET
+} // namespace TENSORRT_RS_SET
 
-masklet_tensorrt_table const* MASKLET_TABLE(void) {
-    return &MASKLET_SET::kTABLE;
+tensorrt_rs_table const* TENSORRT_RS_TABLE(void) {
+    return &TENSORRT_RS_SET::kTABLE;
 }
