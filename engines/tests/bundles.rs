@@ -64,47 +64,52 @@ fn build_all(builder: &mut Builder, bundle: &Bundle) {
     }
 }
 
-#[test]
-fn rtx_builds_the_embedded_bundle() {
-    let Some(library) = support::rtx() else {
-        return;
-    };
-    let mut builder = Builder::new(&library).unwrap();
-    build_all(&mut builder, &Bundle::embedded().unwrap());
-}
+/// Run by `make gate` only.
+mod long {
+    use super::*;
 
-#[test]
-fn rtx_builds_exported_bundles_in_half_precisions() {
-    let Some(library) = support::rtx() else {
-        return;
-    };
-    let named = std::env::var_os("MASKLET_TEST_EXPORTS").map(PathBuf::from);
-    let folder = named.unwrap_or_else(|| {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.cache/test-exports")
-    });
-    let mut bundles: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default();
-    bundles.retain(|path| path.join("bundle.toml").is_file());
-    bundles.sort();
-    if bundles.is_empty() {
-        println!(
-            "skipped: no exported bundles in {} (make test-exports makes them)",
-            folder.display()
-        );
-        return;
+    #[test]
+    fn rtx_builds_the_embedded_bundle() {
+        let Some(library) = support::rtx() else {
+            return;
+        };
+        let mut builder = Builder::new(&library).unwrap();
+        build_all(&mut builder, &Bundle::embedded().unwrap());
     }
-    let mut builder = Builder::new(&library).unwrap();
-    let mut precisions = Vec::new();
-    for path in bundles {
-        let bundle = Bundle::open(&path).unwrap();
-        precisions.push(bundle.manifest().precision);
-        build_all(&mut builder, &bundle);
-    }
-    println!("built {precisions:?}");
-    for precision in [Precision::Bf16, Precision::Fp16] {
-        if !precisions.contains(&precision) {
-            println!("skipped: no bundle in {precision} in {}", folder.display());
+
+    #[test]
+    fn rtx_builds_exported_bundles_in_half_precisions() {
+        let Some(library) = support::rtx() else {
+            return;
+        };
+        let named = std::env::var_os("MASKLET_TEST_EXPORTS").map(PathBuf::from);
+        let folder = named.unwrap_or_else(|| {
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.cache/test-exports")
+        });
+        let mut bundles: Vec<PathBuf> = std::fs::read_dir(&folder)
+            .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+            .unwrap_or_default();
+        bundles.retain(|path| path.join("bundle.toml").is_file());
+        bundles.sort();
+        if bundles.is_empty() {
+            println!(
+                "skipped: no exported bundles in {} (make test-exports makes them)",
+                folder.display()
+            );
+            return;
+        }
+        let mut builder = Builder::new(&library).unwrap();
+        let mut precisions = Vec::new();
+        for path in bundles {
+            let bundle = Bundle::open(&path).unwrap();
+            precisions.push(bundle.manifest().precision);
+            build_all(&mut builder, &bundle);
+        }
+        println!("built {precisions:?}");
+        for precision in [Precision::Bf16, Precision::Fp16] {
+            if !precisions.contains(&precision) {
+                println!("skipped: no bundle in {precision} in {}", folder.display());
+            }
         }
     }
 }

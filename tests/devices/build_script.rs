@@ -1,5 +1,6 @@
 //! `build.rs` as cargo runs it: the built script itself, with and without exports and TensorRT (its
 //! stand-in). A cargo build inside a test would compile everything once more.
+use crate::support::{ROOT, Ran, Run as _, embedded_bundle, has_cuda, joined, stand_ins};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,25 +22,17 @@ fn script() -> PathBuf {
         .unwrap()
 }
 
-struct Run {
-    ok: bool,
-    stdout: String,
-    stderr: String,
+/// What cargo would show a user.
+fn warnings(ran: &Ran) -> Vec<&str> {
+    let lines = ran.stdout.lines();
+    lines
+        .filter_map(|l| l.strip_prefix("cargo::warning="))
+        .collect()
 }
 
-impl Run {
-    /// What cargo would show a user.
-    fn warnings(&self) -> Vec<&str> {
-        let lines = self.stdout.lines();
-        lines
-            .filter_map(|l| l.strip_prefix("cargo::warning="))
-            .collect()
-    }
-}
-
-fn run(variables: &[(&str, &Path)]) -> Run {
+fn run(variables: &[(&str, &Path)]) -> Ran {
     let mut command = Command::new(script());
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.current_dir(ROOT);
     for name in [
         "MASKLET_EXPORTS",
         "MASKLET_ENGINES",
@@ -50,64 +43,50 @@ fn run(variables: &[(&str, &Path)]) -> Run {
     ] {
         command.env_remove(name);
     }
-    command.envs(variables.iter().copied());
-    let output = command.output().unwrap();
-    Run {
-        ok: output.status.success(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    command.envs(variables.iter().copied()).ran()
 }
 
 /// A folder of exports with the embedded bundle in it.
 fn exports() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("edgetam_small");
-    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/bundles/edgetam_small");
-    std::os::unix::fs::symlink(bundle, link).unwrap();
+    std::os::unix::fs::symlink(embedded_bundle(), link).unwrap();
     folder
 }
 
 #[test]
 fn without_exports_it_is_quiet() {
     let run = run(&[]);
-    assert!(run.ok, "{}", run.stderr);
-    assert_eq!(run.warnings(), [""; 0]);
-    // A missing file would have cargo run it, and build the crate, every time.
+    assert!(run.code == 0, "{run:?}");
+    assert_eq!(warnings(&run), [""; 0]);
+    // A missing file would have cargo run it, and build the crate, every time; a commit must not.
     let named = run.stdout.lines();
     let named: Vec<_> = named
         .filter_map(|line| line.strip_prefix("cargo::rerun-if-changed="))
         .collect();
-    assert!(named.len() >= 4, "{named:?}");
+    assert_eq!(named, ["build.rs"]);
     for path in named {
-        assert!(
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(),
-            "{path}"
-        );
+        assert!(Path::new(ROOT).join(path).exists(), "{path}");
     }
 }
 
 #[test]
 fn without_tensorrt_it_says_so_in_a_line_and_fails_only_when_told_to() {
-    if masklet_engines::cuda::availability().is_ok() {
-        println!("skipped: there is a CUDA device here");
+    if has_cuda() {
         return;
     }
     let exports = exports();
     let given = run(&[("MASKLET_EXPORTS", exports.path())]);
-    assert!(given.ok, "{}", given.stderr);
-    let warnings = given.warnings();
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(
-        warnings[0].starts_with("no engines built: "),
-        "{warnings:?}"
-    );
+    assert!(given.code == 0, "{given:?}");
+    let shown = warnings(&given);
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    assert!(shown[0].starts_with("no engines built: "), "{shown:?}");
     let required = ("MASKLET_REQUIRE_ENGINES", Path::new("1"));
     let refused = run(&[("MASKLET_EXPORTS", exports.path()), required]);
-    assert!(!refused.ok);
+    assert!(refused.code != 0, "{refused:?}");
     assert!(!refused.stderr.contains("panicked"), "{}", refused.stderr);
     let refused = run(&[required]);
-    assert!(!refused.ok);
+    assert!(refused.code != 0, "{refused:?}");
     assert!(
         refused.stderr.contains("MASKLET_EXPORTS"),
         "{}",
@@ -117,12 +96,9 @@ fn without_tensorrt_it_says_so_in_a_line_and_fails_only_when_told_to() {
 
 #[test]
 fn with_tensorrt_it_builds_engines_once() {
-    let cuda = masklet_sim_cuda::support::library_folder().unwrap();
-    let Some(nvinfer) = masklet_sim_nvinfer::support::library_folder().unwrap() else {
-        println!("skipped: no TensorRT headers (tools/setup)");
+    let Some(libraries) = stand_ins().map(joined) else {
         return;
     };
-    let libraries = std::env::join_paths([cuda, nvinfer]).unwrap();
     let (exports, engines) = (exports(), tempfile::tempdir().unwrap());
     let variables = [
         ("MASKLET_EXPORTS", exports.path()),
@@ -135,8 +111,8 @@ fn with_tensorrt_it_builds_engines_once() {
         "0 engines built, 5 up to date",
     ] {
         let done = run(&variables);
-        assert!(done.ok, "{}", done.stderr);
-        let warnings = done.warnings();
-        assert!(warnings[0].starts_with(line), "{warnings:?}");
+        assert!(done.code == 0, "{done:?}");
+        let shown = warnings(&done);
+        assert!(shown[0].starts_with(line), "{shown:?}");
     }
 }

@@ -2,6 +2,7 @@
 //! path. The simulated device runs the compiled kernel source itself; on a GPU the same source runs
 //! as PTX.
 
+use crate::this_test;
 use masklet::mask::Mask;
 use masklet::media::image::{Resizer, to_chw_normalized};
 use masklet::track::Upsampler;
@@ -57,15 +58,15 @@ impl Bench {
 }
 
 /// Runs on the simulated device, which must have nothing to complain of.
-fn simulated(test: &str, body: impl FnOnce(&Bench)) {
-    if let Some(report) = run(test, &[], || body(&Bench::new())).unwrap() {
+fn simulated(test: String, body: impl FnOnce(&Bench)) {
+    if let Some(report) = run(&test, &[], || body(&Bench::new())).unwrap() {
         assert_eq!((report.problems, report.leaks), (vec![], vec![]));
     }
 }
 
 #[test]
 fn frames_are_resized_and_normalised_as_on_the_cpu() {
-    simulated("frames_are_resized_and_normalised_as_on_the_cpu", |bench| {
+    simulated(this_test!(), |bench| {
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let normalization = Normalization {
             mean: [0.485, 0.456, 0.406],
@@ -126,7 +127,7 @@ fn frames_are_resized_and_normalised_as_on_the_cpu() {
 
 #[test]
 fn masks_are_upsampled_and_packed_as_on_the_cpu() {
-    simulated("masks_are_upsampled_and_packed_as_on_the_cpu", |bench| {
+    simulated(this_test!(), |bench| {
         let mut random = ChaCha8Rng::seed_from_u64(2);
         for (side, height, width, objects) in [
             (256, 1080, 1920, 2),
@@ -185,8 +186,7 @@ fn masks_are_upsampled_and_packed_as_on_the_cpu() {
 
 #[test]
 fn pixels_at_the_edge_of_rounding_fall_as_on_the_cpu() {
-    let name = "pixels_at_the_edge_of_rounding_fall_as_on_the_cpu";
-    simulated(name, |bench| {
+    simulated(this_test!(), |bench| {
         let (side, height, width) = (64usize, 16usize, 1000usize);
         let mut random = ChaCha8Rng::seed_from_u64(3);
         // Pairs of neighbours with opposite signs, so that one pixel between them is zero but for
@@ -246,44 +246,41 @@ fn pixels_at_the_edge_of_rounding_fall_as_on_the_cpu() {
 
 #[test]
 fn a_logit_that_is_not_finite_is_reported_for_its_object() {
-    simulated(
-        "a_logit_that_is_not_finite_is_reported_for_its_object",
-        |bench| {
-            // The mask is far smaller than the logits: most of them are never sampled.
-            let (side, objects) = (32, 4);
-            let bits = MaskBits {
-                height: 2,
-                width: 2,
-            };
-            let mut logits = vec![f32::MAX; side * side * objects];
-            logits[side * side + 5] = f32::NAN;
-            logits[3 * side * side - 1] = f32::NEG_INFINITY;
-            let up = bench.up(&logits);
-            let packed = bench.block(bits.bytes() * objects);
-            let flags = bench.up(&[7u32; 4]);
-            // SAFETY: three blocks of the sizes that the kernel documents.
-            unsafe {
-                bench
-                    .vision
-                    .postprocess(
-                        &bench.stream,
-                        objects as u32,
-                        side as u32,
-                        up.address(),
-                        bits,
-                        packed.address(),
-                        flags.address(),
-                    )
-                    .unwrap();
-            }
-            assert_eq!(bench.down::<u32>(&flags), [0, 1, 1, 0]);
-        },
-    );
+    simulated(this_test!(), |bench| {
+        // The mask is far smaller than the logits: most of them are never sampled.
+        let (side, objects) = (32, 4);
+        let bits = MaskBits {
+            height: 2,
+            width: 2,
+        };
+        let mut logits = vec![f32::MAX; side * side * objects];
+        logits[side * side + 5] = f32::NAN;
+        logits[3 * side * side - 1] = f32::NEG_INFINITY;
+        let up = bench.up(&logits);
+        let packed = bench.block(bits.bytes() * objects);
+        let flags = bench.up(&[7u32; 4]);
+        // SAFETY: three blocks of the sizes that the kernel documents.
+        unsafe {
+            bench
+                .vision
+                .postprocess(
+                    &bench.stream,
+                    objects as u32,
+                    side as u32,
+                    up.address(),
+                    bits,
+                    packed.address(),
+                    flags.address(),
+                )
+                .unwrap();
+        }
+        assert_eq!(bench.down::<u32>(&flags), [0, 1, 1, 0]);
+    });
 }
 
 #[test]
 fn bfloat16_rounding_is_that_of_the_half_crate() {
-    simulated("bfloat16_rounding_is_that_of_the_half_crate", |bench| {
+    simulated(this_test!(), |bench| {
         // Every exponent and sign with mantissas around the rounding points.
         let values: Vec<f32> = (0..=0xffffu32)
             .flat_map(|high| [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff].map(|low| high << 16 | low))

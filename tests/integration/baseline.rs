@@ -1,35 +1,19 @@
 //! What a user of `masklet run --baseline` sees: the same masks from PyTorch, and every way in which a
 //! baseline can go wrong without taking the run along.
 
-use crate::support::{Ran, masklet, synthetic, tree};
+use crate::support::{
+    Ran, Run, json, masklet, over, program, python, script, small, synthetic, tree,
+};
 use masklet::media::image::read_mask_png;
 use masklet::record::{Status, read_journal, summarise};
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 fn run(split: &Path, out: &Path, more: &[&str]) -> Ran {
-    let (split, out) = (split.display().to_string(), out.display().to_string());
-    let mut args = vec!["run", "--split-dir", &split, "--out-dir", &out, "--quiet"];
-    args.extend(["--threads", "1", "--warmup", "0", "--save-masks", "all"]);
-    args.extend(more);
-    masklet(&args)
-}
-
-/// An interpreter with PyTorch, or why there is none.
-fn python() -> Result<PathBuf, String> {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    let named = std::env::var_os("MASKLET_PYTHON").map(PathBuf::from);
-    let python = named.unwrap_or(venv);
-    let asked = Command::new(&python)
-        .args(["-c", "import torch, transformers, timm, onnx"])
-        .output();
-    match asked {
-        Ok(output) if output.status.success() => Ok(python),
-        _ => Err(format!("{} has no PyTorch", python.display())),
-    }
+    let mut command = over(split, out);
+    command.args(["--quiet", "--threads", "1", "--save-masks", "all"]);
+    command.args(more).ran()
 }
 
 /// Least IoU over the masks of two folders, which hold the same files.
@@ -54,119 +38,20 @@ fn least_iou(ours: &Path, theirs: &Path) -> (f64, usize) {
     (least, a.len())
 }
 
-#[test]
-fn pytorch_gives_the_same_masks_in_both_manners_and_its_folder_is_a_run_folder() {
-    let python = match python() {
-        Ok(python) => python.display().to_string(),
-        Err(why) => return println!("skipped: {why}"),
-    };
-    // At the default size: one pixel of a mask must weigh less than the bar.
-    let split = synthetic(&["--videos", "2", "--objects", "2", "--frames", "24"]);
-    let out = split.path().join("run");
-    let ran = run(
-        split.path(),
-        &out,
-        &[
-            "--models",
-            "edgetam_small_points,edgetam_small_mask",
-            "--max-clip-frames",
-            "4",
-            "--baseline",
-            "upstream,best",
-            "--baseline-python",
-            &python,
-            "--baseline-device",
-            "cpu",
-        ],
-    );
-    assert_eq!(ran.code, 0, "{ran:?}");
-    for word in [
-        "pytorch upstream",
-        "pytorch best",
-        "object frames/s, end to end",
-        "x)",
-    ] {
-        assert!(ran.stdout.contains(word), "no '{word}' in {}", ran.stdout);
-    }
-    let ours = read_journal(&out.join("journal.jsonl")).unwrap().rows;
-    assert_eq!(ours.len(), 8);
-    for mode in ["upstream", "best"] {
-        let folder = out.join(format!("baseline-{mode}"));
-        let (iou, masks) = least_iou(&out.join("masks"), &folder.join("masks"));
-        println!("{mode}: least IoU {iou} over {masks} masks");
-        assert!(iou >= 0.999, "{mode}: {iou}");
-        assert_eq!(masks, 8 * 4);
-        let theirs = read_journal(&folder.join("journal.jsonl")).unwrap();
-        assert_eq!(theirs.warning, None);
-        let summary = summarise(&theirs.rows);
-        assert_eq!((summary.counts.ok, summary.counts.failed), (8, 0));
-        let written: Value =
-            serde_json::from_slice(&fs::read(folder.join("summary.json")).unwrap()).unwrap();
-        assert_eq!(written["counts"]["ok"], 8);
-        let file: Value =
-            serde_json::from_slice(&fs::read(folder.join("run.json")).unwrap()).unwrap();
-        assert_eq!(file["state"], "finished");
-        assert_eq!(file["options"]["baseline"], mode);
-        assert!(
-            file["free_options"]["pytorch"]["torch"].is_string(),
-            "{file}"
-        );
-        for row in &theirs.rows {
-            let own = ours.iter().find(|own| own.key == row.key).unwrap();
-            assert_eq!(
-                (row.prompt_frame, row.frames),
-                (own.prompt_frame, own.frames)
-            );
-            assert_eq!(row.random_init_seed, own.random_init_seed);
-            let [a, b] = [own, row].map(|row| row.scores.unwrap().upstream.unwrap());
-            assert_eq!(a.frames, b.frames);
-            assert!((a.j - b.j).abs() < 2e-3, "{}: {a:?} {b:?}", row.key);
-            let memory = row.memory.as_ref().unwrap();
-            let reserved = &memory.allocator.as_ref().unwrap().reserved_peak_bytes;
-            assert!(
-                reserved.reason.as_ref().unwrap().contains("CPU"),
-                "{reserved:?}"
-            );
-            assert!(memory.rss_by_frame_bytes.len() >= row.frames);
-        }
-    }
-    let scored = masklet(&[
-        "score",
-        "--gt",
-        &split.path().join("Annotations_6fps").display().to_string(),
-        "--pred",
-        &out.join("baseline-best/masks/edgetam_small_points")
-            .display()
-            .to_string(),
-        "--partial",
-    ]);
-    assert_eq!(scored.code, 0, "{scored:?}");
-}
-
 /// A stand-in for Python. It says yes to `--check`; otherwise `body` runs in the baseline's folder.
 fn fake_python(folder: &Path, body: &str) -> String {
     let path = folder.join("python.sh");
-    let script = format!(
-        "#!/bin/sh\nfor last; do :; done\n[ \"$last\" = --check ] && exit 0\ncd \"$(dirname \"$last\")\"\n{body}\n"
+    let body = format!(
+        "for last; do :; done\n[ \"$last\" = --check ] && exit 0\ncd \"$(dirname \"$last\")\"\n{body}"
     );
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    script(&path, &body);
     path.display().to_string()
 }
 
 /// A run of four objects with the rows and masks that a baseline could have left for it: the run's
 /// own, in `rows/1`, `rows/2`, …
 fn finished_run() -> (tempfile::TempDir, PathBuf, usize) {
-    let split = synthetic(&[
-        "--videos",
-        "2",
-        "--objects",
-        "2",
-        "--frames",
-        "9",
-        "--size",
-        "64x48",
-    ]);
+    let split = small(2, 9, 2);
     let out = split.path().join("run");
     let ran = run(split.path(), &out, &["--max-clip-frames", "3"]);
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -181,10 +66,10 @@ fn finished_run() -> (tempfile::TempDir, PathBuf, usize) {
 }
 
 fn baseline(out: &Path, python: &str, more: &[&str]) -> Ran {
-    let out = out.display().to_string();
-    let mut args = vec!["baseline", &out, "--baseline-python", python, "--quiet"];
-    args.extend(more);
-    masklet(&args)
+    let mut command = program();
+    command.arg("baseline").arg(out);
+    command.args(["--baseline-python", python, "--quiet"]);
+    command.args(more).ran()
 }
 
 fn statuses(folder: &Path) -> Vec<Status> {
@@ -239,7 +124,7 @@ fn a_killed_baseline_is_a_result_and_can_be_gone_on_with() {
         panic!("{found:?}");
     };
     assert!(reason.contains("died at object 2"), "{reason}");
-    let file: Value = serde_json::from_slice(&fs::read(folder.join("run.json")).unwrap()).unwrap();
+    let file = json(&folder.join("run.json"));
     assert_eq!(file["state"], "interrupted");
 
     let again = baseline(&out, &dies, &[]);
@@ -254,7 +139,7 @@ fn a_killed_baseline_is_a_result_and_can_be_gone_on_with() {
     let ran = baseline(&out, &rest, &["--resume"]);
     assert_eq!(ran.code, 1, "one object has failed: {ran:?}");
     assert_eq!(statuses(&folder).len(), total);
-    let file: Value = serde_json::from_slice(&fs::read(folder.join("run.json")).unwrap()).unwrap();
+    let file = json(&folder.join("run.json"));
     assert_eq!(file["state"], "finished");
 }
 
@@ -321,14 +206,9 @@ fn a_baseline_that_cannot_begin_is_refused_before_the_run() {
         ran.stderr.contains("--baseline-python") && ran.stderr.contains("no-python"),
         "{ran:?}"
     );
-    let script = split.path().join("refuses.sh");
-    fs::write(
-        &script,
-        "#!/bin/sh\necho 'masklet_baseline: no weights' >&2; exit 3\n",
-    )
-    .unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    let refuses = script.display().to_string();
+    let path = split.path().join("refuses.sh");
+    script(&path, "echo 'masklet_baseline: no weights' >&2; exit 3");
+    let refuses = path.display().to_string();
     let ran = run(
         split.path(),
         &out,
@@ -354,7 +234,7 @@ fn a_shards_baseline_is_of_its_share_and_an_ablation_has_none() {
     let ran = baseline(&out, "python3", &["--prepare", "--mode", "best"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let folder = out.join("baseline-best");
-    let job: Value = serde_json::from_slice(&fs::read(folder.join("job.json")).unwrap()).unwrap();
+    let job = json(&folder.join("job.json"));
     let tracked: usize = job["clips"]
         .as_array()
         .unwrap()
@@ -374,4 +254,94 @@ fn a_shards_baseline_is_of_its_share_and_an_ablation_has_none() {
     let ran = baseline(&ablation, "python3", &[]);
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.stderr.contains("--no-memory"), "{ran:?}");
+}
+
+/// Run by `make gate` only.
+mod long {
+    use super::*;
+
+    #[test]
+    fn pytorch_gives_the_same_masks_in_both_manners_and_its_folder_is_a_run_folder() {
+        let Some(python) = python() else { return };
+        let python = python.display().to_string();
+        // At the default size: one pixel of a mask must weigh less than the bar.
+        let split = synthetic(&["--videos", "2", "--objects", "2", "--frames", "24"]);
+        let out = split.path().join("run");
+        let ran = run(
+            split.path(),
+            &out,
+            &[
+                "--models",
+                "edgetam_small_points,edgetam_small_mask",
+                "--max-clip-frames",
+                "4",
+                "--baseline",
+                "upstream,best",
+                "--baseline-python",
+                &python,
+                "--baseline-device",
+                "cpu",
+            ],
+        );
+        assert_eq!(ran.code, 0, "{ran:?}");
+        for word in [
+            "pytorch upstream",
+            "pytorch best",
+            "object frames/s, end to end",
+            "x)",
+        ] {
+            assert!(ran.stdout.contains(word), "no '{word}' in {}", ran.stdout);
+        }
+        let ours = read_journal(&out.join("journal.jsonl")).unwrap().rows;
+        assert_eq!(ours.len(), 8);
+        for mode in ["upstream", "best"] {
+            let folder = out.join(format!("baseline-{mode}"));
+            let (iou, masks) = least_iou(&out.join("masks"), &folder.join("masks"));
+            println!("{mode}: least IoU {iou} over {masks} masks");
+            assert!(iou >= 0.999, "{mode}: {iou}");
+            assert_eq!(masks, 8 * 4);
+            let theirs = read_journal(&folder.join("journal.jsonl")).unwrap();
+            assert_eq!(theirs.warning, None);
+            let summary = summarise(&theirs.rows);
+            assert_eq!((summary.counts.ok, summary.counts.failed), (8, 0));
+            let written = json(&folder.join("summary.json"));
+            assert_eq!(written["counts"]["ok"], 8);
+            let file = json(&folder.join("run.json"));
+            assert_eq!(file["state"], "finished");
+            assert_eq!(file["options"]["baseline"], mode);
+            assert!(
+                file["free_options"]["pytorch"]["torch"].is_string(),
+                "{file}"
+            );
+            for row in &theirs.rows {
+                let own = ours.iter().find(|own| own.key == row.key).unwrap();
+                assert_eq!(
+                    (row.prompt_frame, row.frames),
+                    (own.prompt_frame, own.frames)
+                );
+                assert_eq!(row.random_init_seed, own.random_init_seed);
+                let [a, b] = [own, row].map(|row| row.scores.unwrap().upstream.unwrap());
+                assert_eq!(a.frames, b.frames);
+                assert!((a.j - b.j).abs() < 2e-3, "{}: {a:?} {b:?}", row.key);
+                let memory = row.memory.as_ref().unwrap();
+                let reserved = &memory.allocator.as_ref().unwrap().reserved_peak_bytes;
+                assert!(
+                    reserved.reason.as_ref().unwrap().contains("CPU"),
+                    "{reserved:?}"
+                );
+                assert!(memory.rss_by_frame_bytes.len() >= row.frames);
+            }
+        }
+        let scored = masklet(&[
+            "score",
+            "--gt",
+            &split.path().join("Annotations_6fps").display().to_string(),
+            "--pred",
+            &out.join("baseline-best/masks/edgetam_small_points")
+                .display()
+                .to_string(),
+            "--partial",
+        ]);
+        assert_eq!(scored.code, 0, "{scored:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! What a user of `masklet compare` does: runs beside each other, old CSV files of every kind, a
 //! gate in CI, and files that are damaged in the ways files are.
 
-use crate::support::{Ran, masklet, synthetic};
+use crate::support::{Ran, Run, program, run, synthetic};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,11 +29,8 @@ fn sav(rows: &[(&str, &str, &str, &str, &str)]) -> String {
 }
 
 fn compare(runs: &[&Path], more: &[&str]) -> Ran {
-    let runs: Vec<String> = runs.iter().map(|path| path.display().to_string()).collect();
-    let mut args = vec!["compare"];
-    args.extend(runs.iter().map(String::as_str));
-    args.extend(more);
-    masklet(&args)
+    let mut command = program();
+    command.arg("compare").args(runs).args(more).ran()
 }
 
 fn json(runs: &[&Path], more: &[&str]) -> Value {
@@ -51,22 +48,8 @@ fn texts(comparison: &Value) -> String {
 fn two_runs_of_one_split_are_alike_and_make_a_gate() {
     let split = synthetic(&["--videos", "2", "--frames", "13", "--size", "96x64"]);
     let at = |name: &str| split.path().join(name);
-    let root = split.path().display().to_string();
     for name in ["a", "b"] {
-        let out = at(name).display().to_string();
-        let ran = masklet(&[
-            "run",
-            "--split-dir",
-            &root,
-            "--out-dir",
-            &out,
-            "--warmup",
-            "0",
-            "--backend",
-            "cpu",
-            "--quiet",
-        ]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        run(split.path(), &at(name), &["--quiet"]).ok();
     }
     let (a, b, markdown) = (at("a"), at("b"), at("table.md"));
     let found = json(&[&a, &b], &[]);
@@ -150,23 +133,9 @@ fn two_runs_of_one_split_are_alike_and_make_a_gate() {
     }
 
     // Another frame cap is not alike; no figures, exit code 4, unless asked for.
-    let capped = at("capped").display().to_string();
-    let ran = masklet(&[
-        "run",
-        "--split-dir",
-        &root,
-        "--out-dir",
-        &capped,
-        "--warmup",
-        "0",
-        "--backend",
-        "cpu",
-        "--quiet",
-        "--max-clip-frames",
-        "4",
-    ]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let refused = compare(&[&a, Path::new(&capped)], &[]);
+    let capped = at("capped");
+    run(split.path(), &capped, &["--max-clip-frames", "4"]).ok();
+    let refused = compare(&[&a, &capped], &[]);
     assert_eq!(refused.code, 4, "{refused:?}");
     assert!(
         refused
@@ -176,7 +145,7 @@ fn two_runs_of_one_split_are_alike_and_make_a_gate() {
     );
     assert!(!refused.stdout.contains("FPS end to end"), "{refused:?}");
     assert!(refused.stderr.contains("--anyway"), "{refused:?}");
-    let anyway = compare(&[&a, Path::new(&capped)], &["--anyway"]);
+    let anyway = compare(&[&a, &capped], &["--anyway"]);
     assert_eq!(anyway.code, 0, "{anyway:?}");
     let differences = anyway.stdout.find("frames of the object").unwrap();
     assert!(

@@ -1,7 +1,7 @@
 //! What a user of `masklet doctor` sees: on this very machine, and on boards that stand in for it.
 
 use crate::jetson::{Board, JetPack, Tree};
-use crate::support::{masklet, synthetic};
+use crate::support::{has_cuda, masklet, synthetic};
 use serde_json::Value;
 use std::fs;
 
@@ -44,10 +44,7 @@ fn this_machine_is_looked_at_and_a_good_dataset_is_fine() {
     );
     assert_eq!(line(&report, "bundles")["outcome"], "ok", "{report:#}");
     assert_eq!(line(&report, "machine")["outcome"], "ok", "{report:#}");
-    if masklet_engines::cuda::availability().is_ok() {
-        println!(
-            "skipped: there is a CUDA device here, so its lines are not those of a machine without"
-        );
+    if has_cuda() {
         return;
     }
     // No GPU is no fault.

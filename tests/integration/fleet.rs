@@ -1,90 +1,55 @@
 //! What a user of many machines does: shares of a run, joined; the sample files of docs/fleet, run
 //! on one machine as their schedulers would.
 
-use crate::support::{Ran, masklet, synthetic, tree};
+use crate::support::{
+    PROGRAM, ROOT, Ran, Run, csv, json, masklet, program, rows_by_key, run, small, synthetic, tree,
+};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const QUICK: [&str; 5] = ["--warmup", "0", "--backend", "cpu", "--quiet"];
-
-fn run(split: &Path, out: &Path, more: &[&str]) -> Ran {
-    let (split, out) = (split.display().to_string(), out.display().to_string());
-    let mut args = vec!["run", "--split-dir", &split, "--out-dir", &out];
-    args.extend(QUICK);
-    args.extend(more);
-    masklet(&args)
-}
+/// The options of [`crate::support::over`], for a script that runs masklet.
+const QUICK: [&str; 4] = ["--warmup", "0", "--backend", "cpu"];
 
 fn merge(parts: &[&Path], out: &Path, more: &[&str]) -> Ran {
-    let parts: Vec<String> = parts
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    let out = out.display().to_string();
-    let mut args = vec!["merge", "--out", &out];
-    args.extend(parts.iter().map(String::as_str));
-    args.extend(more);
-    masklet(&args)
+    let mut command = program();
+    command.args(["merge", "--out"]).arg(out);
+    command.args(parts).args(more).ran()
 }
 
-/// Rows of a journal by key, without times, memory and the process that wrote them.
+/// A journal's rows without times, memory and the process that wrote them.
 fn rows(run: &Path) -> BTreeMap<String, Value> {
-    let text = fs::read_to_string(run.join("journal.jsonl")).unwrap();
-    let mut found = BTreeMap::new();
-    for line in text.lines() {
-        let mut line: Value = serde_json::from_str(line).unwrap();
-        let Some(row) = line.get_mut("object").and_then(Value::as_object_mut) else {
-            continue;
-        };
+    rows_by_key(run, |row| {
+        let mut row = row.clone();
         for name in ["timing", "memory", "telemetry", "session"] {
-            row.remove(name);
+            row.as_object_mut().unwrap().remove(name);
         }
-        let key = format!("{} {} {}", row["video"], row["object"], row["model"]);
-        assert!(
-            found
-                .insert(key.clone(), Value::from(row.clone()))
-                .is_none(),
-            "{key} twice"
-        );
-    }
-    found
+        row
+    })
 }
 
 /// The joined run and the run in one are the same but for times and memory.
 fn assert_same(joined: &Path, whole: &Path) {
     assert_eq!(rows(joined), rows(whole));
     assert_eq!(tree(&joined.join("masks")), tree(&whole.join("masks")));
-    let scores = |run: &Path| -> Vec<Vec<String>> {
-        let mut reader = csv::Reader::from_path(run.join("summary.csv")).unwrap();
-        let header = reader.headers().unwrap().clone();
-        let kept: BTreeSet<usize> = [
-            "video",
-            "object",
-            "model",
-            "frames",
-            "J",
-            "F",
-            "official_JF",
-            "status",
-        ]
-        .iter()
-        .map(|name| header.iter().position(|column| column == *name).unwrap())
-        .collect();
-        let cells = |row: csv::StringRecord| kept.iter().map(|at| row[*at].to_owned()).collect();
-        reader.records().map(|row| cells(row.unwrap())).collect()
+    let scores = |run: &Path| {
+        let mut rows = csv(&run.join("summary.csv"));
+        let kept = "video object model frames J F official_JF status";
+        let kept: Vec<_> = kept.split(' ').collect();
+        for row in &mut rows {
+            row.retain(|name, _| kept.contains(&name.as_str()));
+            assert_eq!(row.len(), kept.len());
+        }
+        rows
     };
     assert_eq!(scores(joined), scores(whole));
-    let json = |run: &Path, name: &str| -> Value {
-        serde_json::from_str(&fs::read_to_string(run.join(name)).unwrap()).unwrap()
-    };
     for of in ["counts", "official_percent", "upstream"] {
-        let of_model = |run: &Path| json(run, "summary.json")["models"][0][of].clone();
+        let of_model = |run: &Path| json(&run.join("summary.json"))["models"][0][of].clone();
         assert_eq!(of_model(joined), of_model(whole), "{of}");
     }
-    let mut options = json(joined, "run.json")["options"].clone();
+    let mut options = json(&joined.join("run.json"))["options"].clone();
     // A shard knows the split by its videos as well as by its path.
     assert!(
         options
@@ -93,26 +58,17 @@ fn assert_same(joined: &Path, whole: &Path) {
             .remove("videos and frames")
             .is_some()
     );
-    assert_eq!(options, json(whole, "run.json")["options"]);
-    assert_eq!(json(joined, "run.json")["state"], "finished");
+    assert_eq!(options, json(&whole.join("run.json"))["options"]);
+    assert_eq!(json(&joined.join("run.json"))["state"], "finished");
     // Why there is no power on this machine, say, is known of the whole too.
-    let sensors = |run: &Path| json(run, "run.json")["telemetry"]["missing"].clone();
+    let sensors = |run: &Path| json(&run.join("run.json"))["telemetry"]["missing"].clone();
     assert_eq!(sensors(joined), sensors(whole));
     assert!(sensors(whole).is_object());
 }
 
 #[test]
 fn two_shards_joined_are_the_run_in_one() {
-    let split = synthetic(&[
-        "--videos",
-        "3",
-        "--frames",
-        "5",
-        "--size",
-        "64x48",
-        "--objects",
-        "2",
-    ]);
+    let split = small(3, 5, 2);
     let at = |name: &str| split.path().join(name);
     let (whole, one, two, joined) = (at("whole"), at("one"), at("two"), at("joined"));
     for (out, more) in [
@@ -216,27 +172,16 @@ fn two_shards_joined_are_the_run_in_one() {
 }
 
 fn sample(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("docs/fleet")
-        .join(name)
+    Path::new(ROOT).join("docs/fleet").join(name)
 }
 
 /// A command that finds the masklet under test first.
 fn scheduled(program: &str) -> Command {
-    let folder = Path::new(env!("CARGO_BIN_EXE_masklet")).parent().unwrap();
+    let folder = Path::new(PROGRAM).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let mut command = Command::new(program);
     command.env("PATH", path).env_remove("MASKLET_SHARD_COUNT");
     command
-}
-
-fn succeeds(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 #[test]
@@ -244,7 +189,7 @@ fn the_slurm_samples_run_every_share_and_join_them() {
     let split = synthetic(&["--videos", "2", "--frames", "9", "--size", "64x48"]);
     let runs = split.path().join("runs");
     for name in ["slurm.sbatch", "slurm-merge.sbatch"] {
-        succeeds(Command::new("bash").arg("-n").arg(sample(name)));
+        Command::new("bash").arg("-n").arg(sample(name)).ran().ok();
     }
     let text = fs::read_to_string(sample("slurm.sbatch")).unwrap();
     let array = text
@@ -254,26 +199,26 @@ fn the_slurm_samples_run_every_share_and_join_them() {
     let (first, last) = array.split_once('-').unwrap();
     let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
     for task in first..=last {
-        succeeds(
-            scheduled("bash")
-                .arg(sample("slurm.sbatch"))
-                .args(QUICK)
-                .env("MASKLET_SPLIT", split.path())
-                .env("MASKLET_RUNS", &runs)
-                .env("SLURM_ARRAY_JOB_ID", "17")
-                .env("SLURM_ARRAY_TASK_ID", task.to_string())
-                .env("SLURM_ARRAY_TASK_MIN", first.to_string())
-                .env("SLURM_ARRAY_TASK_MAX", last.to_string())
-                .env("SLURM_ARRAY_TASK_STEP", "1")
-                .env("SLURM_ARRAY_TASK_COUNT", (last - first + 1).to_string()),
-        );
-    }
-    succeeds(
         scheduled("bash")
-            .arg(sample("slurm-merge.sbatch"))
+            .arg(sample("slurm.sbatch"))
+            .args(QUICK)
+            .env("MASKLET_SPLIT", split.path())
             .env("MASKLET_RUNS", &runs)
-            .env("MASKLET_JOB", "17"),
-    );
+            .env("SLURM_ARRAY_JOB_ID", "17")
+            .env("SLURM_ARRAY_TASK_ID", task.to_string())
+            .env("SLURM_ARRAY_TASK_MIN", first.to_string())
+            .env("SLURM_ARRAY_TASK_MAX", last.to_string())
+            .env("SLURM_ARRAY_TASK_STEP", "1")
+            .env("SLURM_ARRAY_TASK_COUNT", (last - first + 1).to_string())
+            .ran()
+            .ok();
+    }
+    scheduled("bash")
+        .arg(sample("slurm-merge.sbatch"))
+        .env("MASKLET_RUNS", &runs)
+        .env("MASKLET_JOB", "17")
+        .ran()
+        .ok();
     let whole = split.path().join("whole");
     let ran = run(split.path(), &whole, &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -337,7 +282,8 @@ fn the_kubernetes_sample_is_an_indexed_job_whose_pods_run_every_share() {
         pod.args(&command[1..]).envs(&variables);
         pod.env("MASKLET_SPLIT", split.path())
             .env("MASKLET_RUNS", &runs);
-        succeeds(pod.env("JOB_COMPLETION_INDEX", index.to_string()));
+        pod.env("JOB_COMPLETION_INDEX", index.to_string());
+        pod.ran().ok();
     }
     let folders: Vec<PathBuf> = (0..completions)
         .map(|index| runs.join(format!("shard-{index}")))

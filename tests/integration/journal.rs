@@ -1,12 +1,12 @@
 //! A run folder through crashes: killed at random moments, on a full disk, cut by hand. The
 //! summary of a run that was resumed equals that of one that was not.
 
-// Helpers of tests may unwrap like the tests themselves.
+use crate::support::{Run, SmallDisk, again, assert_one_passed, csv, json, listed};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use masklet::error::{Classified, ErrorClass};
 use masklet::machine::{Environment, Reading, SystemRoot};
@@ -19,6 +19,8 @@ use tempfile::TempDir;
 
 const VIDEOS: usize = 12;
 const OBJECTS: usize = 3;
+/// The test that does a run into [`TARGET`] when another one starts it.
+const RUNNER: &str = concat!(module_path!(), "::a_run_that_nothing_disturbs");
 const TARGET: &str = "MASKLET_TEST_RUN_FOLDER";
 
 fn manifest() -> RunManifest {
@@ -120,28 +122,19 @@ fn run(out: &Path, pause: Duration) {
     opened.folder.finish(RunState::Finished).unwrap();
 }
 
-/// Starts this very test binary again as the process to be killed.
-fn spawn(out: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "journal::a_run_that_nothing_disturbs",
-            "--nocapture",
-        ])
-        .env(TARGET, out)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+/// This test binary again, as the process that does the run.
+fn process(out: &Path) -> Command {
+    let mut command = again(&listed(RUNNER));
+    command.env(TARGET, out);
+    command
 }
 
 /// Everything in the summaries but times and memory.
 fn substance(out: &Path) -> (Value, Vec<BTreeMap<String, String>>) {
     let run = out.join("run");
-    let text = fs::read(run.join("summary.json")).unwrap();
-    let mut json: Value = serde_json::from_slice(&text).unwrap();
+    let mut summary = json(&run.join("summary.json"));
     for entry in ["models", "objects"] {
-        for item in json[entry].as_array_mut().unwrap() {
+        for item in summary[entry].as_array_mut().unwrap() {
             let item = item.as_object_mut().unwrap();
             item.retain(|key, _| {
                 let timings = ["speed", "latency_ms", "stability", "memory"];
@@ -149,19 +142,14 @@ fn substance(out: &Path) -> (Value, Vec<BTreeMap<String, String>>) {
             });
         }
     }
-    let mut reader = csv::Reader::from_path(run.join("summary.csv")).unwrap();
-    let rows = reader
-        .deserialize::<BTreeMap<String, String>>()
-        .map(|row| {
-            let mut row = row.unwrap();
-            row.retain(|name, _| {
-                let timings = ["latency_ms", "cv", "outliers", "stability", "session"];
-                !name.starts_with("fps") && !name.ends_with("_ms") && !timings.contains(&&**name)
-            });
-            row
-        })
-        .collect();
-    (json, rows)
+    let mut rows = csv(&run.join("summary.csv"));
+    for row in &mut rows {
+        row.retain(|name, _| {
+            let timings = ["latency_ms", "cv", "outliers", "stability", "session"];
+            !name.starts_with("fps") && !name.ends_with("_ms") && !timings.contains(&&**name)
+        });
+    }
+    (summary, rows)
 }
 
 #[test]
@@ -172,86 +160,10 @@ fn a_run_that_nothing_disturbs() {
     }
     let dir = TempDir::new().unwrap();
     run(dir.path(), Duration::ZERO);
-    let (json, rows) = substance(dir.path());
+    let (summary, rows) = substance(dir.path());
     assert_eq!(rows.len(), VIDEOS * OBJECTS);
-    assert_eq!(json["counts"]["failed"], 1);
-    assert_eq!(json["models"][0]["random_init_seed"], 7);
-}
-
-#[test]
-fn killed_twenty_times_and_resumed_ends_like_a_run_that_was_not() {
-    let undisturbed = TempDir::new().unwrap();
-    run(undisturbed.path(), Duration::ZERO);
-    let expected = substance(undisturbed.path());
-
-    // How long a run takes here, start of the process included.
-    let probe = TempDir::new().unwrap();
-    let began = Instant::now();
-    assert!(spawn(probe.path()).wait().unwrap().success());
-    let whole = began.elapsed();
-
-    let mut random = 0x2545_f491_4f6c_dd1d_u64;
-    let mut kills = 0;
-    let mut dir = TempDir::new().unwrap();
-    for _ in 0..200 {
-        if kills == 20 {
-            break;
-        }
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let moment = whole.mul_f64((random % 1000) as f64 / 1000.0);
-        let mut child = spawn(dir.path());
-        std::thread::sleep(moment);
-        if child.try_wait().unwrap().is_some() {
-            // Through before the kill: its summary must be right, and a new run begins.
-            assert!(substance(dir.path()) == expected, "after {kills} kills");
-            dir = TempDir::new().unwrap();
-            continue;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        kills += 1;
-        // Whatever the moment was, every whole row is there once.
-        let journal = dir.path().join("run/journal.jsonl");
-        if journal.exists() {
-            let found = read_journal(&journal).unwrap();
-            assert!(found.rows.len() <= VIDEOS * OBJECTS);
-            assert_eq!(
-                found.rows.len() % OBJECTS,
-                0,
-                "objects of a video stay together"
-            );
-        }
-    }
-    assert_eq!(kills, 20);
-    assert!(spawn(dir.path()).wait().unwrap().success());
-    assert!(substance(dir.path()) == expected);
-}
-
-/// A file system of 256 KiB; `None` (and a line that says so) where it cannot be mounted.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let dir = TempDir::new().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
-            .arg(dir.path())
-            .stderr(Stdio::null())
-            .status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self(dir));
-        }
-        println!("skipped: a tmpfs cannot be mounted here (not root, or not allowed)");
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
+    assert_eq!(summary["counts"]["failed"], 1);
+    assert_eq!(summary["models"][0]["random_init_seed"], 7);
 }
 
 /// Empties a file that fills a disk. Removing it would not do: a process that another test is just
@@ -266,10 +178,10 @@ fn make_room(ballast: &Path) {
 
 #[test]
 fn a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room() {
-    let Some(disk) = SmallDisk::mount() else {
+    let Some(disk) = SmallDisk::mount(256) else {
         return;
     };
-    let place = disk.0.path();
+    let place = disk.path();
     let mut opened = RunFolder::create(place, "run", &manifest(), OpenMode::New).unwrap();
     opened.folder.append(&[row(0, 0)]).unwrap();
     let ballast = place.join("ballast");
@@ -324,33 +236,90 @@ fn a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room() {
 
 #[test]
 fn a_disk_that_is_full_from_the_start_is_said_in_one_sentence() {
-    let Some(disk) = SmallDisk::mount() else {
+    let Some(disk) = SmallDisk::mount(256) else {
         return;
     };
-    let ballast = disk.0.path().join("ballast");
+    let ballast = disk.path().join("ballast");
     assert!(fs::write(&ballast, vec![0; 300 * 1024]).is_err());
-    let error = RunFolder::create(disk.0.path(), "run", &manifest(), OpenMode::New).unwrap_err();
+    let error = RunFolder::create(disk.path(), "run", &manifest(), OpenMode::New).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Passing);
     assert!(error.to_string().contains("free there"), "{error}");
     make_room(&ballast);
-    RunFolder::create(disk.0.path(), "run", &manifest(), OpenMode::Resume).unwrap();
+    RunFolder::create(disk.path(), "run", &manifest(), OpenMode::Resume).unwrap();
 }
 
 #[test]
 fn a_read_only_file_system_is_the_environments_fault() {
-    let Some(disk) = SmallDisk::mount() else {
+    let Some(disk) = SmallDisk::mount(256) else {
         return;
     };
     let remounted = Command::new("mount")
         .args(["-o", "remount,ro"])
-        .arg(disk.0.path())
+        .arg(disk.path())
         .status();
     assert!(remounted.unwrap().success());
-    let error = RunFolder::create(disk.0.path(), "run", &manifest(), OpenMode::New).unwrap_err();
+    let error = RunFolder::create(disk.path(), "run", &manifest(), OpenMode::New).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Environment);
     let text = error.to_string();
     assert!(
         text.contains("Read-only") && text.contains("--out-dir"),
         "{text}"
     );
+}
+
+/// Run by `make gate` only.
+mod long {
+    use super::*;
+
+    #[test]
+    fn killed_twenty_times_and_resumed_ends_like_a_run_that_was_not() {
+        let undisturbed = TempDir::new().unwrap();
+        run(undisturbed.path(), Duration::ZERO);
+        let expected = substance(undisturbed.path());
+
+        let mut random = 0x2545_f491_4f6c_dd1d_u64;
+        let mut kills = 0;
+        let mut dir = TempDir::new().unwrap();
+        while kills < 20 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            // Killed after so many more lines of the journal, and some microseconds.
+            let journal = dir.path().join("run/journal.jsonl");
+            let lines = || {
+                fs::read(&journal).map_or(0, |text| text.iter().filter(|b| **b == b'\n').count())
+            };
+            let wanted = lines() + (random % 10) as usize;
+            let mut child = process(dir.path())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            while lines() < wanted && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            std::thread::sleep(Duration::from_micros(random % 5000));
+            if child.try_wait().unwrap().is_some() {
+                // It ended before the kill: its summary must be right, and a new run begins.
+                assert!(substance(dir.path()) == expected, "after {kills} kills");
+                dir = TempDir::new().unwrap();
+                continue;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
+            // Whatever the moment was, every whole row is there once.
+            if journal.exists() {
+                let found = read_journal(&journal).unwrap();
+                assert!(found.rows.len() <= VIDEOS * OBJECTS);
+                assert_eq!(
+                    found.rows.len() % OBJECTS,
+                    0,
+                    "objects of a video stay together"
+                );
+            }
+        }
+        assert_one_passed(&process(dir.path()).ran());
+        assert!(substance(dir.path()) == expected);
+    }
 }

@@ -1,7 +1,9 @@
 //! What a user of `masklet run --save-overlays` gets: videos and contact sheets whose drawings lie
 //! where masks, ground truth and prompts are, and a run that none of it can spoil.
 
-use crate::support::{Ran, synthetic, tree};
+use crate::support::{
+    Ran, Run, entries, has_ffmpeg, over, rows, script, small, synthetic, tree, wait_until,
+};
 use masklet::clip::ObjectStart;
 use masklet::dataset::prompts::{Prompt, PromptKind};
 use masklet::dataset::{Split, SplitOptions, Video};
@@ -13,18 +15,13 @@ use masklet::overlay::{
 };
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// A run over `split` into its folder `run`, with this ffmpeg (`None`: the machine's).
 fn command(split: &Path, ffmpeg: Option<&Path>, more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_masklet"));
-    command.arg("run").arg("--split-dir").arg(split);
-    command.arg("--out-dir").arg(split.join("run"));
-    command.args(["--warmup", "0", "--telemetry-hz", "0"]);
-    command.args(more).env("NO_COLOR", "1");
+    let mut command = over(split, &split.join("run"));
+    command.args(["--telemetry-hz", "0"]).args(more);
     if let Some(folder) = ffmpeg {
         command.env("MASKLET_FFMPEG_DIR", folder);
     }
@@ -32,33 +29,14 @@ fn command(split: &Path, ffmpeg: Option<&Path>, more: &[&str]) -> Command {
 }
 
 fn run(split: &Path, ffmpeg: Option<&Path>, more: &[&str]) -> Ran {
-    let output = command(split, ffmpeg, more).output().unwrap();
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
-/// The journal's rows.
-fn rows(split: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(split.join("run/journal.jsonl")).unwrap();
-    let lines = text.lines().skip(1);
-    lines
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["object"].clone())
-        .filter(|row| row["video"].is_string())
-        .collect()
+    command(split, ffmpeg, more).ran()
 }
 
 /// The overlays folder's files, hidden ones too.
 fn overlays(split: &Path) -> Vec<String> {
-    let folder = split.join("run/overlays");
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
+    let names = entries(&split.join("run/overlays")).into_iter();
+    let name = |path: PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    names.map(name).collect()
 }
 
 /// A video read back: size, rate, and its frames as RGB.
@@ -364,10 +342,10 @@ fn check_sheet(split: &Path, video: &Video, tag: &str, kind: PromptKind) {
 
 /// Runs over a split of one video and checks everything that was drawn.
 fn run_and_check(size: &str, kind: PromptKind, more: &[&str]) -> Option<Seen> {
-    let Ok(ffmpeg) = Ffmpeg::find() else {
-        println!("skipped: ffmpeg and ffprobe are not installed");
+    if !has_ffmpeg() {
         return None;
-    };
+    }
+    let ffmpeg = Ffmpeg::find().unwrap();
     let split = synthetic(&[
         "--videos",
         "1",
@@ -388,7 +366,7 @@ fn run_and_check(size: &str, kind: PromptKind, more: &[&str]) -> Option<Seen> {
     assert!(!ran.stderr.contains("left out"), "{ran:?}");
     let opened = Split::open(split.path(), &SplitOptions::default()).unwrap();
     let video = &opened.videos[0];
-    let rows = rows(split.path());
+    let rows = rows(&split.path().join("run"));
     assert_eq!(rows.len(), 2);
     let mut seen = Seen::default();
     for row in &rows {
@@ -442,13 +420,16 @@ fn odd_sizes_are_not_shifted_and_masks_need_not_be_saved() {
 }
 
 /// A folder with a stand-in for ffmpeg: it passes the trial before the run and then does `script`.
-fn stand_in(folder: &Path, script: &str) {
-    let text =
-        format!("#!/bin/sh\ncase \"$*\" in *' null -') exec cat > /dev/null ;; esac\n{script}\n");
+fn stand_in(folder: &Path, body: &str) {
+    let trial = "case \"$*\" in *' null -') exec cat > /dev/null ;; esac";
     for program in ["ffmpeg", "ffprobe"] {
-        let file = folder.join(program);
-        fs::write(&file, &text).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        script(
+            &folder.join(program),
+            &format!(
+                "{trial}
+{body}"
+            ),
+        );
     }
 }
 
@@ -461,8 +442,8 @@ fn without_ffmpeg_the_run_is_refused_before_it_begins() {
     assert!(ran.stderr.contains("apt-get install ffmpeg"), "{ran:?}");
     // One that has no encoder is found out as well.
     stand_in(folder.path(), "");
-    let script = "#!/bin/sh\necho \"Unknown encoder 'libx264'\" >&2; exit 1\n";
-    fs::write(folder.path().join("ffmpeg"), script).unwrap();
+    let fails = "echo \"Unknown encoder 'libx264'\" >&2; exit 1";
+    script(&folder.path().join("ffmpeg"), fails);
     let ran = run(split.path(), Some(folder.path()), &["--save-overlays"]);
     assert_eq!(ran.code, 3, "{ran:?}");
     assert!(ran.stderr.contains("Unknown encoder 'libx264'"), "{ran:?}");
@@ -473,16 +454,7 @@ fn without_ffmpeg_the_run_is_refused_before_it_begins() {
 
 #[test]
 fn an_overlay_that_fails_is_a_warning_and_resuming_draws_nothing_again() {
-    let split = synthetic(&[
-        "--videos",
-        "2",
-        "--frames",
-        "5",
-        "--size",
-        "64x48",
-        "--objects",
-        "1",
-    ]);
+    let split = small(2, 5, 1);
     let bin = tempfile::tempdir().unwrap();
     stand_in(bin.path(), "echo 'No space left on device' >&2; exit 1");
     let args = ["--save-overlays", "--limit-videos", "2"];
@@ -491,7 +463,7 @@ fn an_overlay_that_fails_is_a_warning_and_resuming_draws_nothing_again() {
     for word in ["__obj", ".mp4", "No space left on device", "left out"] {
         assert!(ran.stderr.contains(word), "'{word}' is not in {ran:?}");
     }
-    let before = rows(split.path());
+    let before = rows(&split.path().join("run"));
     assert_eq!(before.len(), 2);
     for row in &before {
         assert_eq!(
@@ -513,7 +485,7 @@ fn an_overlay_that_fails_is_a_warning_and_resuming_draws_nothing_again() {
     );
     assert_eq!(again.code, 0, "{again:?}");
     assert!(!again.stderr.contains("left out"), "{again:?}");
-    assert_eq!(rows(split.path()), before);
+    assert_eq!(rows(&split.path().join("run")), before);
     assert_eq!(tree(&split.path().join("run/overlays")), drawn);
 }
 
@@ -531,37 +503,24 @@ fn an_interruption_while_drawing_keeps_the_video_that_was_tracked() {
     ]);
     let bin = tempfile::tempdir().unwrap();
     let marker = bin.path().join("drawing");
-    // Takes a frame now and then: drawing lasts ten seconds if nobody stops it.
-    let script = format!(
+    // Takes a frame now and then: drawing lasts two minutes unless it is stopped.
+    let slow = format!(
         "for last; do :; done; : > \"${{last#file:}}\"; : > '{}'\n\
          taken() {{ dd bs=43200 count=1 iflag=fullblock 2>/dev/null | wc -c; }}\n\
-         while [ \"$(taken)\" -gt 0 ]; do sleep 0.4; done",
+         while [ \"$(taken)\" -gt 0 ]; do sleep 5; done",
         marker.display()
     );
-    stand_in(bin.path(), &script);
+    stand_in(bin.path(), &slow);
     let mut child = command(split.path(), Some(bin.path()), &["--save-overlays"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let begun = Instant::now();
-    while !marker.exists() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(120),
-            "nothing was drawn"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let pid = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    wait_until("something is drawn", || marker.exists());
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    let rows = rows(split.path());
+    let rows = rows(&split.path().join("run"));
     assert_eq!(rows.len(), 1, "the video that was tracked is kept");
     assert_eq!(
         (&rows[0]["status"], &rows[0]["overlay"]),

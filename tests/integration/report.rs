@@ -1,36 +1,19 @@
 //! What someone does who looks at a run: opens report.html in a browser. The figures that the page
 //! shows are read out of it in headless Chromium and compared with summary.json.
 
-use crate::support::{Ran, masklet, synthetic};
+use crate::support::{chromium, json, masklet, run, small, synthetic};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// A name that would run a program in a page that does not escape it.
 const HOSTILE: &str = "<img src=x onerror=document.title='owned'>\"'&";
 
-fn run(split: &Path, out: &Path, more: &[&str]) -> Ran {
-    let (split, out) = (split.display().to_string(), out.display().to_string());
-    let mut args = vec!["run", "--split-dir", &split, "--out-dir", &out, "--quiet"];
-    args.extend(["--backend", "cpu", "--warmup", "0"]);
-    args.extend(more);
-    masklet(&args)
-}
-
 /// A split of two small videos, one of them with a hostile name and an object that is never seen.
 fn hostile_split() -> tempfile::TempDir {
-    let split = synthetic(&[
-        "--videos",
-        "2",
-        "--frames",
-        "9",
-        "--size",
-        "64x48",
-        "--objects",
-        "2",
-    ]);
+    let split = small(2, 9, 2);
     let root = split.path();
     for folder in ["JPEGImages_24fps", "Annotations_6fps"] {
         fs::rename(
@@ -45,16 +28,6 @@ fn hostile_split() -> tempfile::TempDir {
         crate::support::write_gray_png(&entry.unwrap().path(), 64, 48, |_, _| 0);
     }
     split
-}
-
-fn chromium() -> Option<&'static str> {
-    let found = ["chromium", "chromium-browser", "google-chrome"]
-        .into_iter()
-        .find(|name| Command::new(name).arg("--version").output().is_ok());
-    if found.is_none() {
-        println!("skipped: there is no Chromium here (tools/setup --browser)");
-    }
-    found
 }
 
 /// The page after it has been loaded, as HTML.
@@ -225,126 +198,9 @@ fn assert_loads_nothing(report: &Path) {
     }
 }
 
-fn read_json(path: PathBuf) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
-#[test]
-fn a_browser_shows_the_figures_of_the_summary() {
-    let split = hostile_split();
-    let out = split.path().join("run");
-    let models = ["--models", "edgetam_small_points,edgetam_small_bbox"];
-    let ran = run(split.path(), &out, &models);
-    assert_eq!(ran.code, 1, "one object is never visible: {ran:?}");
-    let report = out.join("report.html");
-    assert!(ran.stdout.contains("report.html"), "{}", ran.stdout);
-    assert_loads_nothing(&report);
-    let text = fs::read_to_string(&report).unwrap();
-    assert!(!text.contains("<img src=x"), "a name became markup");
-
-    // Made again it is the same page, but for the moment.
-    let again = split.path().join("again.html");
-    let (run_text, again_text) = (out.display().to_string(), again.display().to_string());
-    let made = masklet(&["report", &run_text, "--out", &again_text]);
-    assert_eq!(made.code, 0, "{made:?}");
-    let timeless = |text: &str| -> String {
-        let (before, rest) = text.split_once("Page made").unwrap();
-        format!("{before}{}", rest.split_once("UTC").unwrap().1)
-    };
-    assert!(timeless(&text) == timeless(&fs::read_to_string(&again).unwrap()));
-
-    let Some(browser) = chromium() else { return };
-    let seen = look(browser, &report);
-    assert_sound(&seen);
-    let summary = read_json(out.join("summary.json"));
-    let mut compared = BTreeMap::new();
-    for model in summary["models"].as_array().unwrap() {
-        let tag = model["model"].as_str().unwrap();
-        let wall = &model["latency_ms"]["counted"]["end_to_end"];
-        for (metric, expected) in [
-            ("jf", &model["official_percent"]["JF"]),
-            ("jf_upstream", &model["upstream"]["JF"]),
-            ("fps_end_to_end", &model["speed"]["fps_end_to_end"]),
-            ("fps_model", &model["speed"]["fps_model"]),
-            ("p50", &wall["p50_ms"]),
-            ("p99", &wall["p99_ms"]),
-            ("p99_bound", &wall["p99_bound_ms"]),
-            ("arena_peak", &model["memory"]["arena_peak_bytes"]),
-            ("rss_peak", &model["memory"]["peak_rss_bytes"]),
-            (
-                "energy_per_frame",
-                &model["telemetry"]["energy_per_frame_j"],
-            ),
-            ("objects_ok", &model["counts"]["ok"]),
-            ("objects_failed", &model["counts"]["failed"]),
-            ("frames", &model["speed"]["frames"]),
-        ] {
-            for width in ["narrow", "wide"] {
-                let cell = &seen[width]["cells"][format!("{tag} {metric}")];
-                let shown = cell[0].as_str().map(|text| text.parse::<f64>().unwrap());
-                let same = match (shown, expected.as_f64()) {
-                    (Some(shown), Some(expected)) => near(shown, expected),
-                    (shown, expected) => shown == expected,
-                };
-                assert!(same, "{tag} {metric}: {cell} {expected}");
-                let words = cell[1].as_str().unwrap();
-                let dash = words.starts_with('\u{2013}');
-                assert_eq!(dash, expected.is_null(), "{tag} {metric}: {words}");
-                assert!(!dash || words.len() > 8, "a dash has its reason: {words}");
-            }
-            compared.insert(metric, expected.clone());
-        }
-    }
-    assert!(compared["fps_end_to_end"].is_number() && compared["p99_bound"].is_null());
-
-    // Deadline misses are those of the journal.
-    let journal = fs::read_to_string(out.join("journal.jsonl")).unwrap();
-    let rows = journal
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut clips: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for row in rows.filter_map(|line| line.get("object").cloned()) {
-        let bbox = row["model"] == "edgetam_small_bbox" && row["status"] == "ok";
-        let wall = &row["timing"]["stages"]["end_to_end"]["ms"];
-        if let Some(wall) = wall.as_array().filter(|_| bbox) {
-            // A video's objects share their frames' wall clock, from the first prompt on.
-            let ms: Vec<f64> = wall.iter().map(|ms| ms.as_f64().unwrap()).collect();
-            let known = clips.entry(row["video"].to_string()).or_default();
-            if ms.len() > known.len() {
-                *known = ms;
-            }
-        }
-    }
-    let late = clips
-        .values()
-        .flatten()
-        .filter(|ms| **ms > 1000.0 / 24.0)
-        .count();
-    assert_eq!(seen["wide"]["late"], late.to_string());
-
-    let videos = seen["wide"]["videos"].to_string();
-    let names: Value = seen["wide"]["videos"].clone();
-    let told = names.as_array().unwrap().iter().any(|name| name == HOSTILE);
-    assert!(told && videos.contains("cannot be prompted"), "{videos}");
-    // Per object the prompt's frame and one of each model.
-    let (hard, pictures) = (&seen["wide"]["hard"], &seen["wide"]["pictures"]);
-    assert!(hard.as_u64().unwrap() >= 2);
-    assert_eq!(pictures.as_u64().unwrap(), hard.as_u64().unwrap() * 3);
-    assert!(fs::metadata(&report).unwrap().len() < 600_000);
-}
-
 #[test]
 fn what_is_missing_is_said_in_words() {
-    let split = synthetic(&[
-        "--videos",
-        "1",
-        "--frames",
-        "13",
-        "--size",
-        "64x48",
-        "--objects",
-        "1",
-    ]);
+    let split = small(1, 13, 1);
     let out = split.path().join("run");
     let ran = run(
         split.path(),
@@ -401,16 +257,7 @@ fn a_run_in_real_time_shows_its_misses() {
 
 #[test]
 fn a_comparison_is_a_page_too() {
-    let split = synthetic(&[
-        "--videos",
-        "2",
-        "--frames",
-        "9",
-        "--size",
-        "64x48",
-        "--objects",
-        "2",
-    ]);
+    let split = small(2, 9, 2);
     let at = |name: &str| split.path().join(name).display().to_string();
     for (name, mode) in [("a", "lockstep"), ("b", "lockstep"), ("c", "isolated")] {
         let ran = run(split.path(), &split.path().join(name), &["--objects", mode]);
@@ -418,7 +265,7 @@ fn a_comparison_is_a_page_too() {
     }
     let page = split.path().join("compare.html");
     let (a, b, c, html) = (at("a"), at("b"), at("c"), at("compare.html"));
-    let json = at("compare.json");
+    let figures = at("compare.json");
     let ran = masklet(&[
         "compare",
         &a,
@@ -428,7 +275,7 @@ fn a_comparison_is_a_page_too() {
         "--html",
         &html,
         "--json",
-        &json,
+        &figures,
         "--resamples",
         "200",
         "--threshold",
@@ -437,7 +284,7 @@ fn a_comparison_is_a_page_too() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_loads_nothing(&page);
     let text = fs::read_to_string(&page).unwrap();
-    let found = read_json(split.path().join("compare.json"));
+    let found = json(&split.path().join("compare.json"));
     let shown: Vec<(String, f64)> = text
         .split("data-change=\"")
         .skip(1)
@@ -475,4 +322,113 @@ fn a_comparison_is_a_page_too() {
     let Some(browser) = chromium() else { return };
     fs::write(&page, text).unwrap();
     assert_sound(&look(browser, &page));
+}
+
+/// Run by `make gate` only.
+mod long {
+    use super::*;
+
+    #[test]
+    fn a_browser_shows_the_figures_of_the_summary() {
+        let split = hostile_split();
+        let out = split.path().join("run");
+        let models = ["--models", "edgetam_small_points,edgetam_small_bbox"];
+        let ran = run(split.path(), &out, &models);
+        assert_eq!(ran.code, 1, "one object is never visible: {ran:?}");
+        let report = out.join("report.html");
+        assert!(ran.stdout.contains("report.html"), "{}", ran.stdout);
+        assert_loads_nothing(&report);
+        let text = fs::read_to_string(&report).unwrap();
+        assert!(!text.contains("<img src=x"), "a name became markup");
+
+        // Made again it is the same page, but for the moment.
+        let again = split.path().join("again.html");
+        let (run_text, again_text) = (out.display().to_string(), again.display().to_string());
+        let made = masklet(&["report", &run_text, "--out", &again_text]);
+        assert_eq!(made.code, 0, "{made:?}");
+        let timeless = |text: &str| -> String {
+            let (before, rest) = text.split_once("Page made").unwrap();
+            format!("{before}{}", rest.split_once("UTC").unwrap().1)
+        };
+        assert!(timeless(&text) == timeless(&fs::read_to_string(&again).unwrap()));
+
+        let Some(browser) = chromium() else { return };
+        let seen = look(browser, &report);
+        assert_sound(&seen);
+        let summary = json(&out.join("summary.json"));
+        let mut compared = BTreeMap::new();
+        for model in summary["models"].as_array().unwrap() {
+            let tag = model["model"].as_str().unwrap();
+            let wall = &model["latency_ms"]["counted"]["end_to_end"];
+            for (metric, expected) in [
+                ("jf", &model["official_percent"]["JF"]),
+                ("jf_upstream", &model["upstream"]["JF"]),
+                ("fps_end_to_end", &model["speed"]["fps_end_to_end"]),
+                ("fps_model", &model["speed"]["fps_model"]),
+                ("p50", &wall["p50_ms"]),
+                ("p99", &wall["p99_ms"]),
+                ("p99_bound", &wall["p99_bound_ms"]),
+                ("arena_peak", &model["memory"]["arena_peak_bytes"]),
+                ("rss_peak", &model["memory"]["peak_rss_bytes"]),
+                (
+                    "energy_per_frame",
+                    &model["telemetry"]["energy_per_frame_j"],
+                ),
+                ("objects_ok", &model["counts"]["ok"]),
+                ("objects_failed", &model["counts"]["failed"]),
+                ("frames", &model["speed"]["frames"]),
+            ] {
+                for width in ["narrow", "wide"] {
+                    let cell = &seen[width]["cells"][format!("{tag} {metric}")];
+                    let shown = cell[0].as_str().map(|text| text.parse::<f64>().unwrap());
+                    let same = match (shown, expected.as_f64()) {
+                        (Some(shown), Some(expected)) => near(shown, expected),
+                        (shown, expected) => shown == expected,
+                    };
+                    assert!(same, "{tag} {metric}: {cell} {expected}");
+                    let words = cell[1].as_str().unwrap();
+                    let dash = words.starts_with('\u{2013}');
+                    assert_eq!(dash, expected.is_null(), "{tag} {metric}: {words}");
+                    assert!(!dash || words.len() > 8, "a dash has its reason: {words}");
+                }
+                compared.insert(metric, expected.clone());
+            }
+        }
+        assert!(compared["fps_end_to_end"].is_number() && compared["p99_bound"].is_null());
+
+        // Deadline misses are those of the journal.
+        let journal = fs::read_to_string(out.join("journal.jsonl")).unwrap();
+        let rows = journal
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut clips: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for row in rows.filter_map(|line| line.get("object").cloned()) {
+            let bbox = row["model"] == "edgetam_small_bbox" && row["status"] == "ok";
+            let wall = &row["timing"]["stages"]["end_to_end"]["ms"];
+            if let Some(wall) = wall.as_array().filter(|_| bbox) {
+                // A video's objects share their frames' wall clock, from the first prompt on.
+                let ms: Vec<f64> = wall.iter().map(|ms| ms.as_f64().unwrap()).collect();
+                let known = clips.entry(row["video"].to_string()).or_default();
+                if ms.len() > known.len() {
+                    *known = ms;
+                }
+            }
+        }
+        let late = clips
+            .values()
+            .flatten()
+            .filter(|ms| **ms > 1000.0 / 24.0)
+            .count();
+        assert_eq!(seen["wide"]["late"], late.to_string());
+
+        let videos = seen["wide"]["videos"].to_string();
+        let names: Value = seen["wide"]["videos"].clone();
+        let told = names.as_array().unwrap().iter().any(|name| name == HOSTILE);
+        assert!(told && videos.contains("cannot be prompted"), "{videos}");
+        // Per object the prompt's frame and one of each model.
+        let (hard, pictures) = (&seen["wide"]["hard"], &seen["wide"]["pictures"]);
+        assert!(hard.as_u64().unwrap() >= 2);
+        assert_eq!(pictures.as_u64().unwrap(), hard.as_u64().unwrap() * 3);
+        assert!(fs::metadata(&report).unwrap().len() < 600_000);
+    }
 }

@@ -1,47 +1,27 @@
 //! What a user of `masklet run` does: a run, its folder, resuming, stopping it, and everything that
 //! can be wrong with what it is given.
 
-use crate::support::{Ran, masklet, synthetic, tree};
+use crate::support::{
+    Run, SmallDisk, embedded_bundle, entries, json, masklet, over, program, rows_by_key, run,
+    small, synthetic, tree, wait_until,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-/// A run over `split` into `out`, with everything on that makes it quick.
-fn run(split: &Path, out: &Path, more: &[&str]) -> Ran {
-    let mut args = vec!["run", "--split-dir"];
-    let (split, out) = (split.display().to_string(), out.display().to_string());
-    args.extend([split.as_str(), "--out-dir", out.as_str(), "--warmup", "0"]);
-    args.extend(more);
-    masklet(&args)
-}
-
-/// Finished rows of a journal by (model, video, object), without what depends on time.
+/// A journal's rows without what depends on time.
 fn rows(out: &Path) -> BTreeMap<String, Value> {
-    let text = fs::read_to_string(out.join("journal.jsonl")).unwrap();
-    let mut found = BTreeMap::new();
-    for line in text.lines().skip(1) {
-        let row: Value = serde_json::from_str(line).unwrap();
-        let row = row["object"].clone();
-        let Some(video) = row["video"].as_str() else {
-            continue; // the mark of a resumed session
-        };
-        let key = format!("{} {video} {}", row["model"], row["object"]);
-        let kept = serde_json::json!({
+    rows_by_key(out, |row| {
+        serde_json::json!({
             "status": row["status"], "reason": row["reason"], "frames": row["frames"],
             "prompt_frame": row["prompt_frame"], "scores": row["scores"],
             "together": row["lockstep_objects"],
-        });
-        assert!(
-            found.insert(key.clone(), kept).is_none(),
-            "{key} is there twice"
-        );
-    }
-    assert!(!found.is_empty(), "no row in {text}");
-    found
+        })
+    })
 }
 
 #[test]
@@ -59,27 +39,17 @@ fn a_run_leaves_masks_that_score_as_the_run_itself_says() {
     }
     let finished = rows(&out);
     for model in ["edgetam_small_points", "edgetam_small_bbox"] {
-        let json = split.path().join("scores.json");
-        let scored = masklet(&[
-            "score",
-            "--gt",
-            &split.path().join("Annotations_6fps").display().to_string(),
-            "--pred",
-            &out.join("masks").join(model).display().to_string(),
-            "--json",
-            &json.display().to_string(),
-            "--partial",
-        ]);
-        assert_eq!(scored.code, 0, "{scored:?}");
-        let scores: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+        let scores = split.path().join("scores.json");
+        let mut score = program();
+        score.args(["score", "--partial", "--gt"]);
+        score.arg(split.path().join("Annotations_6fps"));
+        score.arg("--pred").arg(out.join("masks").join(model));
+        score.arg("--json").arg(&scores).ran().ok();
+        let scores = json(&scores);
         let objects = scores["objects"].as_array().unwrap();
         assert!(!objects.is_empty());
         for object in objects {
-            let key = format!(
-                "\"{model}\" {} {}",
-                object["video"].as_str().unwrap(),
-                object["object"]
-            );
+            let key = format!("\"{model}\" {} {}", object["video"], object["object"]);
             let official = &finished[&key]["scores"]["official"];
             for (ours, theirs) in [("j", "J"), ("f", "F")] {
                 let difference =
@@ -168,74 +138,8 @@ fn the_arena_ends_where_it_began_and_never_exceeds_its_plan() {
 }
 
 #[test]
-fn a_run_killed_twenty_times_ends_like_one_that_was_not() {
-    let split = synthetic(&[
-        "--videos",
-        "4",
-        "--frames",
-        "10",
-        "--size",
-        "64x48",
-        "--objects",
-        "2",
-    ]);
-    let whole = split.path().join("whole");
-    assert_eq!(run(split.path(), &whole, &[]).code, 0);
-    let killed = split.path().join("killed");
-    let mut random = 0x2545_F491_4F6C_DD1Du64;
-    let mut kills = 0;
-    while kills < 20 {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_masklet"))
-            .args(["run", "--warmup", "0", "--resume", "--quiet", "--split-dir"])
-            .arg(split.path())
-            .arg("--out-dir")
-            .arg(&killed)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        std::thread::sleep(Duration::from_millis(30 + random % 900));
-        child.kill().unwrap();
-        if child.wait().unwrap().signal() == Some(9) {
-            kills += 1;
-        } else {
-            // It got through before the signal: begin anew, the rest of the kills are still due.
-            fs::remove_dir_all(&killed).unwrap();
-        }
-    }
-    let last = run(split.path(), &killed, &["--resume"]);
-    assert_eq!(last.code, 0, "{last:?}");
-    assert_eq!(rows(&whole), rows(&killed));
-    assert_eq!(tree(&whole.join("masks")), tree(&killed.join("masks")));
-    let scores = |out: &Path| -> Value {
-        let summary: Value =
-            serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap();
-        let model = &summary["models"][0];
-        serde_json::json!([
-            summary["counts"],
-            model["official_percent"],
-            model["upstream"],
-            model["counts"]
-        ])
-    };
-    assert_eq!(scores(&whole), scores(&killed));
-}
-
-#[test]
 fn a_journal_cut_inside_a_line_is_continued() {
-    let split = synthetic(&[
-        "--videos",
-        "3",
-        "--frames",
-        "6",
-        "--size",
-        "64x48",
-        "--objects",
-        "1",
-    ]);
+    let split = small(3, 6, 1);
     let out = split.path().join("run");
     assert_eq!(run(split.path(), &out, &[]).code, 0);
     let before = rows(&out);
@@ -256,37 +160,22 @@ fn a_journal_cut_inside_a_line_is_continued() {
 
 #[test]
 fn an_interrupt_finishes_the_frame_and_says_how_to_go_on() {
-    let split = synthetic(&[
-        "--videos",
-        "2",
-        "--frames",
-        "120",
-        "--size",
-        "64x48",
-        "--objects",
-        "2",
-    ]);
+    let split = small(2, 120, 2);
     let out = split.path().join("run");
-    let child = Command::new(env!("CARGO_BIN_EXE_masklet"))
-        .args(["run", "--split-dir"])
-        .arg(split.path())
-        .arg("--out-dir")
-        .arg(&out)
+    let child = over(split.path(), &out)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    while !out.join("masks/edgetam_small_points").exists() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let masks = out.join("masks/edgetam_small_points");
+    wait_until("a mask is written", || masks.exists());
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{stderr}");
     assert!(stderr.contains("--resume"), "{stderr}");
-    let state: Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
-    assert_eq!(state["state"], "interrupted");
+    assert_eq!(json(&out.join("run.json"))["state"], "interrupted");
 }
 
 /// The one damaged object fails, the others do not, the run goes on and says so.
@@ -318,23 +207,9 @@ fn an_annotation(split: &Path, position: usize) -> PathBuf {
 
 #[test]
 fn a_truncated_jpeg_fails_its_objects_by_name_and_the_run_goes_on() {
-    let split = synthetic(&[
-        "--videos",
-        "2",
-        "--frames",
-        "9",
-        "--size",
-        "64x48",
-        "--objects",
-        "1",
-    ]);
+    let split = small(2, 9, 1);
     let frames = split.path().join("JPEGImages_24fps");
-    let mut videos: Vec<PathBuf> = fs::read_dir(&frames)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
-    videos.sort();
-    let frame = videos[0].join("00005.jpg");
+    let frame = entries(&frames)[0].join("00005.jpg");
     let bytes = fs::read(&frame).unwrap();
     fs::write(&frame, &bytes[..bytes.len() / 2]).unwrap();
     one_object_fails(split.path(), &["00005.jpg"]);
@@ -342,16 +217,7 @@ fn a_truncated_jpeg_fails_its_objects_by_name_and_the_run_goes_on() {
 
 #[test]
 fn a_mask_of_another_size_or_of_three_values_fails_its_object() {
-    let split = synthetic(&[
-        "--videos",
-        "2",
-        "--frames",
-        "9",
-        "--size",
-        "64x48",
-        "--objects",
-        "1",
-    ]);
+    let split = small(2, 9, 1);
     let path = an_annotation(split.path(), 1);
     crate::support::write_gray_png(&path, 32, 20, |x, _| if x < 9 { 255 } else { 0 });
     one_object_fails(split.path(), &["32", "20", "64", "48"]);
@@ -415,13 +281,12 @@ fn what_cannot_be_asked_is_a_usage_error() {
 #[test]
 fn a_damaged_bundle_is_a_data_error() {
     let split = synthetic(&["--videos", "1", "--frames", "5", "--size", "64x48"]);
-    let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/bundles/edgetam_small");
     let exports = split.path().join("exports");
     let bundle = exports.join("mine");
     let whole = || {
         let _ = fs::remove_dir_all(&exports);
         fs::create_dir_all(&bundle).unwrap();
-        for (name, bytes) in tree(&embedded) {
+        for (name, bytes) in tree(&embedded_bundle()) {
             fs::write(bundle.join(name), bytes).unwrap();
         }
     };
@@ -483,24 +348,14 @@ fn a_full_disk_stops_the_run_and_loses_nothing() {
         "--objects",
         "2",
     ]);
-    let small = tempfile::tempdir().unwrap();
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=128k", "tmpfs"])
-        .arg(small.path())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !mounted {
-        println!("skipped: a small tmpfs cannot be mounted here (needs root)");
+    let Some(disk) = SmallDisk::mount(128) else {
         return;
-    }
-    let out = small.path().join("run");
+    };
+    let out = disk.path().join("run");
     let ran = run(split.path(), &out, &["--save-masks", "all"]);
     let code = ran.code;
     let text = ran.stderr.clone();
     let journal = fs::read_to_string(out.join("journal.jsonl")).unwrap_or_default();
-    let unmounted = Command::new("umount").arg(small.path()).status();
-    assert!(unmounted.is_ok_and(|status| status.success()));
     assert_eq!(code, 3, "{ran:?}");
     assert!(
         text.contains("--resume") && text.contains("No space left"),
@@ -563,12 +418,61 @@ fn help_completions_man_page_and_bundle_are_printed_even_into_a_closed_pipe() {
         assert!(ran.stdout.contains(word), "{args:?}: {ran:?}");
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let status = Command::new(env!("CARGO_BIN_EXE_masklet"))
+        let status = program()
             .args(&args)
             .stdout(writer)
             .stderr(Stdio::null())
             .status()
             .unwrap();
         assert!(status.success(), "{args:?} into a closed pipe: {status}");
+    }
+}
+
+/// Run by `make gate` only.
+mod long {
+    use super::*;
+
+    #[test]
+    fn a_run_killed_twenty_times_ends_like_one_that_was_not() {
+        let split = small(4, 10, 2);
+        let whole = split.path().join("whole");
+        assert_eq!(run(split.path(), &whole, &[]).code, 0);
+        let killed = split.path().join("killed");
+        let mut random = 0x2545_F491_4F6C_DD1Du64;
+        let mut kills = 0;
+        while kills < 20 {
+            let mut child = over(split.path(), &killed)
+                .args(["--resume", "--quiet"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            std::thread::sleep(Duration::from_millis(30 + random % 900));
+            child.kill().unwrap();
+            if child.wait().unwrap().signal() == Some(9) {
+                kills += 1;
+            } else {
+                // It got through before the signal: begin anew, the rest of the kills are still due.
+                fs::remove_dir_all(&killed).unwrap();
+            }
+        }
+        let last = run(split.path(), &killed, &["--resume"]);
+        assert_eq!(last.code, 0, "{last:?}");
+        assert_eq!(rows(&whole), rows(&killed));
+        assert_eq!(tree(&whole.join("masks")), tree(&killed.join("masks")));
+        let scores = |out: &Path| -> Value {
+            let summary = json(&out.join("summary.json"));
+            let model = &summary["models"][0];
+            serde_json::json!([
+                summary["counts"],
+                model["official_percent"],
+                model["upstream"],
+                model["counts"]
+            ])
+        };
+        assert_eq!(scores(&whole), scores(&killed));
     }
 }

@@ -2,56 +2,23 @@
 //! raw series. The board is a tree that stands in for a Jetson, so every figure is known.
 
 use crate::jetson::{Board, JetPack, Tree, watts};
-use crate::support::{Ran, masklet, synthetic};
+use crate::support::{Ran, Run, csv, json, over, rows, small, synthetic};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
+/// A run on the machine whose files lie in `root` (`None`: on this one).
 fn run(split: &Path, out: &Path, root: Option<&Tree>, more: &[&str]) -> Ran {
-    let (split, out) = (split.display().to_string(), out.display().to_string());
-    let root = root.map(|tree| tree.path().display().to_string());
-    let mut args = vec!["run", "--split-dir", &split, "--out-dir", &out];
-    args.extend(["--backend", "cpu", "--warmup", "0"]);
-    if let Some(root) = &root {
-        args.extend(["--system-root", root]);
+    let mut command = over(split, out);
+    if let Some(root) = root {
+        command.arg("--system-root").arg(root.path());
     }
-    args.extend(more);
-    masklet(&args)
-}
-
-fn rows(out: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(out.join("journal.jsonl")).unwrap();
-    let lines = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines
-        .map(|line| line["object"].clone())
-        .filter(|row| row["video"].is_string())
-        .collect()
-}
-
-fn read_json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
-fn csv(path: &Path) -> Vec<BTreeMap<String, String>> {
-    let mut reader = csv::Reader::from_path(path).unwrap();
-    reader.deserialize().map(Result::unwrap).collect()
+    command.args(more).ran()
 }
 
 #[test]
 fn a_run_on_a_board_ends_with_its_energy_in_every_file() {
-    let split = synthetic(&[
-        "--videos",
-        "2",
-        "--frames",
-        "9",
-        "--size",
-        "64x48",
-        "--objects",
-        "2",
-    ]);
+    let split = small(2, 9, 2);
     let tree = Tree::new(Board::AgxOrin, JetPack::Six);
     let out = split.path().join("run");
     let ran = run(split.path(), &out, Some(&tree), &["--telemetry-hz", "10"]);
@@ -112,7 +79,7 @@ fn a_run_on_a_board_ends_with_its_energy_in_every_file() {
         assert!((shares - whole).abs() < 1e-9, "{video}: {shares} {whole}");
     }
 
-    let summary = read_json(&out.join("summary.json"));
+    let summary = json(&out.join("summary.json"));
     let telemetry = &summary["models"][0]["telemetry"];
     let all: f64 = videos.values().map(|(_, whole)| whole).sum();
     assert!((telemetry["energy_j"].as_f64().unwrap() - all).abs() < 1e-9);
@@ -131,7 +98,7 @@ fn a_run_on_a_board_ends_with_its_energy_in_every_file() {
         assert!(row["energy_share_J"].parse::<f64>().unwrap() > 0.0);
     }
 
-    let described = read_json(&out.join("run.json"));
+    let described = json(&out.join("run.json"));
     assert_eq!(
         described["environment"]["power_mode"]["value"],
         "MAXN (mode 0)"
@@ -190,7 +157,7 @@ fn a_resumed_run_keeps_one_series_per_session_and_force_removes_them() {
     assert_eq!(off.code, 0, "{off:?}");
     assert!(!out.join("telemetry.csv").exists() && !out.join("telemetry-1.csv").exists());
     assert!(rows(&out).iter().all(|row| row.get("telemetry").is_none()));
-    assert!(read_json(&out.join("run.json"))["telemetry"].is_null());
+    assert!(json(&out.join("run.json"))["telemetry"].is_null());
     assert!(!off.stdout.contains("mean power"), "{}", off.stdout);
 }
 
@@ -200,7 +167,7 @@ fn this_machine_without_a_power_sensor_has_empty_cells_and_reasons() {
     let out = split.path().join("run");
     let ran = run(split.path(), &out, None, &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    let described = read_json(&out.join("run.json"));
+    let described = json(&out.join("run.json"));
     let missing = &described["telemetry"]["missing"];
     let row = &csv(&out.join("summary.csv"))[0];
     assert!(row["available_min_MiB"].parse::<f64>().unwrap() > 1.0);

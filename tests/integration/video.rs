@@ -1,6 +1,8 @@
 //! What a user does with video files: a clip, a click and a box; frames at a rate; the highest rate.
 
-use crate::support::{Ran, masklet, synthetic, tree};
+use crate::support::{
+    Ran, Run, csv, has_ffmpeg, json, masklet, only, program, rows, synthetic, tree,
+};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,17 +11,6 @@ use std::process::Command;
 const FRAMES: usize = 8;
 const WIDTH: usize = 96;
 const HEIGHT: usize = 64;
-
-/// Whether the test can run; says in words when it cannot.
-fn ffmpeg_is_there() -> bool {
-    let there = ["ffmpeg", "ffprobe"]
-        .iter()
-        .all(|program| Command::new(program).arg("-version").output().is_ok());
-    if !there {
-        eprintln!("skipped: ffmpeg is not installed (apt-get install ffmpeg)");
-    }
-    there
-}
 
 /// A split with one video of one object.
 fn split() -> tempfile::TempDir {
@@ -36,36 +27,28 @@ fn split() -> tempfile::TempDir {
     ])
 }
 
-/// The only folder in a folder.
-fn only(folder: &Path) -> PathBuf {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
-    assert_eq!(entries.len(), 1, "{}", folder.display());
-    entries.remove(0)
-}
-
 fn ffmpeg(args: &[&str]) {
-    let output = Command::new("ffmpeg")
+    let mut command = Command::new("ffmpeg");
+    command
         .args(["-hide_banner", "-nostdin", "-loglevel", "error", "-y"])
         .args(args)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "ffmpeg {args:?}: {output:?}");
+        .ran()
+        .ok();
 }
 
 /// Width, height and frames of an overlay, `W,H,N`.
 fn overlay(out: &Path, name: &str) -> String {
     let path = out.join("overlays").join(name);
-    let output = Command::new("ffprobe")
+    let mut command = Command::new("ffprobe");
+    command
         .args(["-v", "error", "-count_frames", "-of", "csv=p=0"])
         .args(["-show_entries", "stream=width,height,nb_read_frames"])
         .arg(&path)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}: {output:?}", path.display());
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        .ran()
+        .ok()
+        .stdout
+        .trim()
+        .to_owned()
 }
 
 /// Makes a clip of the split's frames, next to nothing lost.
@@ -96,38 +79,17 @@ fn prompts(split: &Path) -> (String, String) {
 }
 
 fn run(video: &Path, out: &Path, more: &[&str]) -> Ran {
-    let (video, out) = (video.display().to_string(), out.display().to_string());
-    let mut args = vec!["run", "--video", &video, "--out-dir", &out];
-    args.extend(["--warmup", "0", "--telemetry-hz", "0"]);
-    args.extend(more);
-    masklet(&args)
-}
-
-/// Finished rows of a journal.
-fn rows(out: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(out.join("journal.jsonl")).unwrap();
-    let lines = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines
-        .filter_map(|line| line.get("object").cloned())
-        .collect()
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    let mut command = program();
+    command.args(["run", "--warmup", "0", "--telemetry-hz", "0", "--video"]);
+    command.arg(video).arg("--out-dir").arg(out);
+    command.args(more).ran()
 }
 
 /// Cells of the first row of summary.csv by column.
 fn cell(out: &Path, column: &str) -> String {
-    let mut reader = csv::Reader::from_path(out.join("summary.csv")).unwrap();
-    let at = reader
-        .headers()
-        .unwrap()
-        .iter()
-        .position(|name| name == column);
-    let record = reader.records().next().unwrap().unwrap();
-    record[at.unwrap_or_else(|| panic!("no column {column}"))].to_owned()
+    let row = &csv(&out.join("summary.csv"))[0];
+    let cell = row.get(column);
+    cell.unwrap_or_else(|| panic!("no column {column}")).clone()
 }
 
 fn masks(folder: &Path) -> Vec<masklet::mask::Mask> {
@@ -137,7 +99,7 @@ fn masks(folder: &Path) -> Vec<masklet::mask::Mask> {
 
 #[test]
 fn a_clip_is_tracked_as_the_folder_it_was_made_of() {
-    if !ffmpeg_is_there() {
+    if !has_ffmpeg() {
         return;
     }
     let split = split();
@@ -230,7 +192,7 @@ fn iou(a: &masklet::mask::Mask, b: &masklet::mask::Mask) -> f64 {
 
 #[test]
 fn turned_odd_cut_and_late_clips() {
-    if !ffmpeg_is_there() {
+    if !has_ffmpeg() {
         return;
     }
     let split = split();
@@ -322,7 +284,7 @@ fn turned_odd_cut_and_late_clips() {
 
 #[test]
 fn what_cannot_be_is_said_in_words() {
-    if !ffmpeg_is_there() {
+    if !has_ffmpeg() {
         return;
     }
     let split = split();
@@ -437,129 +399,132 @@ fn without_ffmpeg_it_says_what_to_install() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clip.mp4");
     fs::write(&file, b"whatever").unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_masklet"))
+    let ran = program()
         .args(["run", "--prompt-point", "1,1", "--video"])
         .arg(&file)
         .env("MASKLET_FFMPEG_DIR", folder.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("apt-get install ffmpeg"), "{said}");
+        .ran();
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.stderr.contains("apt-get install ffmpeg"), "{ran:?}");
 }
 
-#[test]
-fn frames_at_a_rate_are_missed_when_it_is_absurd_and_not_when_it_is_slow() {
-    let split = split();
-    let data = split.path().display().to_string();
-    let run = |name: &str, more: &[&str]| {
-        let out = split.path().join(name);
+/// Run by `make gate` only.
+mod long {
+    use super::*;
+
+    #[test]
+    fn the_highest_rate_is_searched_for_and_stands_in_every_file() {
+        let split = split();
+        let data = split.path().display().to_string();
+        let out = split.path().join("run");
         let shown = out.display().to_string();
-        let mut args = vec!["run", "--split-dir", &data, "--out-dir", &shown];
-        args.extend(["--telemetry-hz", "0", "--save-masks", "all"]);
-        args.extend(more);
+        let args = [
+            "run",
+            "--split-dir",
+            &data,
+            "--out-dir",
+            &shown,
+            "--telemetry-hz",
+            "0",
+            "--find-rate",
+            "--max-clip-frames",
+            "4",
+        ];
         let ran = masklet(&args);
         assert_eq!(ran.code, 0, "{ran:?}");
-        (out, ran)
-    };
+        assert!(
+            ran.stdout.contains("highest sustained rate"),
+            "{}",
+            ran.stdout
+        );
+        let found = json(&out.join("summary.json"))["models"][0]["found_rate"].clone();
+        let trials = found["trials"].as_array().unwrap();
+        assert!(trials.len() >= 2, "{found}");
+        // Whatever this machine is busy with: what is called kept up with missed nothing, and what
+        // failed lies above.
+        let low = found["sustained_fps"].as_f64().unwrap();
+        let high = found["failed_fps"].as_f64().unwrap();
+        assert!(low < high, "{found}");
+        let best = trials.iter().find(|trial| trial["fps"] == low).unwrap();
+        assert_eq!(
+            (&best["late"], &best["dropped"], &best["frames"]),
+            (&Value::from(0), &Value::from(0), &Value::from(4))
+        );
+        let said = ran.stdout.replace('\n', " ");
+        assert!(
+            said.contains("658 more frames per trial are needed"),
+            "{said}"
+        );
+        assert_eq!(rows(&out).len(), 1, "trials are no rows");
+        // Resumed, it is not searched again.
+        let again = masklet(&[&args[..], &["--resume"]].concat());
+        assert_eq!(again.code, 0, "{again:?}");
+        assert!(!again.stderr.contains("trial"), "{again:?}");
+        assert_eq!(
+            json(&out.join("summary.json"))["models"][0]["found_rate"],
+            found
+        );
+    }
 
-    // All eight frames are due within 80 us: the first (the prompt's) and the last are processed.
-    let (out, ran) = run("absurd", &["--realtime", "100000"]);
-    let marks = rows(&out)[0]["realtime"].clone();
-    assert_eq!(marks["processed"], serde_json::json!([0, FRAMES - 1]));
-    assert_eq!(
-        (&marks["late_frames"], &marks["dropped_frames"]),
-        (&Value::from(2), &Value::from(FRAMES - 2))
-    );
-    assert_eq!(
-        (cell(&out, "frames"), cell(&out, "processed_end_frame")),
-        ("2".to_owned(), FRAMES.to_string())
-    );
-    assert_eq!(
-        (cell(&out, "due_frames"), cell(&out, "dropped_share")),
-        (FRAMES.to_string(), "0.75".to_owned())
-    );
-    assert!(
-        ran.stdout.contains("deadline misses") && ran.stdout.contains("6 of 8 (75.0 %)"),
-        "{}",
-        ran.stdout
-    );
-    // The mask before stands for a dropped frame, on disk and in the scores.
-    let all = masks(&out.join("masks"));
-    assert_eq!(all.len(), FRAMES);
-    assert_eq!(all[1], all[0]);
-    assert_eq!(all[FRAMES - 2], all[0]);
-    let score = &rows(&out)[0]["scores"]["upstream"];
-    assert_eq!(score["frames"], 2, "{score}");
+    #[test]
+    fn frames_at_a_rate_are_missed_when_it_is_absurd_and_not_when_it_is_slow() {
+        let split = split();
+        let data = split.path().display().to_string();
+        let run = |name: &str, more: &[&str]| {
+            let out = split.path().join(name);
+            let shown = out.display().to_string();
+            let mut args = vec!["run", "--split-dir", &data, "--out-dir", &shown];
+            args.extend(["--telemetry-hz", "0", "--save-masks", "all"]);
+            args.extend(more);
+            let ran = masklet(&args);
+            assert_eq!(ran.code, 0, "{ran:?}");
+            (out, ran)
+        };
 
-    // Four seconds for a frame of 96x64 pixels.
-    let (out, ran) = run("slow", &["--realtime", "0.25", "--max-clip-frames", "2"]);
-    let marks = rows(&out)[0]["realtime"].clone();
-    assert_eq!(
-        (&marks["late_frames"], &marks["dropped_frames"]),
-        (&Value::from(0), &Value::from(0))
-    );
-    assert_eq!(marks["due_frames"], 2);
-    assert!(ran.stdout.contains("0 of 2 (0.0 %)"), "{}", ran.stdout);
-    let summary = json(&out.join("summary.json"));
-    let live = &summary["models"][0]["realtime"];
-    assert_eq!(
-        (&live["fps"][0], &live["late_share"]),
-        (&Value::from(0.25), &Value::from(0.0))
-    );
-    assert!(live["latency_ms"]["p99_ms"].as_f64().unwrap() > 0.0);
-}
+        // All eight frames are due within 80 us: the first (the prompt's) and the last are processed.
+        let (out, ran) = run("absurd", &["--realtime", "100000"]);
+        let marks = rows(&out)[0]["realtime"].clone();
+        assert_eq!(marks["processed"], serde_json::json!([0, FRAMES - 1]));
+        assert_eq!(
+            (&marks["late_frames"], &marks["dropped_frames"]),
+            (&Value::from(2), &Value::from(FRAMES - 2))
+        );
+        assert_eq!(
+            (cell(&out, "frames"), cell(&out, "processed_end_frame")),
+            ("2".to_owned(), FRAMES.to_string())
+        );
+        assert_eq!(
+            (cell(&out, "due_frames"), cell(&out, "dropped_share")),
+            (FRAMES.to_string(), "0.75".to_owned())
+        );
+        assert!(
+            ran.stdout.contains("deadline misses") && ran.stdout.contains("6 of 8 (75.0 %)"),
+            "{}",
+            ran.stdout
+        );
+        // The mask before stands for a dropped frame, on disk and in the scores.
+        let all = masks(&out.join("masks"));
+        assert_eq!(all.len(), FRAMES);
+        assert_eq!(all[1], all[0]);
+        assert_eq!(all[FRAMES - 2], all[0]);
+        let score = &rows(&out)[0]["scores"]["upstream"];
+        assert_eq!(score["frames"], 2, "{score}");
 
-#[test]
-fn the_highest_rate_is_searched_for_and_stands_in_every_file() {
-    let split = split();
-    let data = split.path().display().to_string();
-    let out = split.path().join("run");
-    let shown = out.display().to_string();
-    let args = [
-        "run",
-        "--split-dir",
-        &data,
-        "--out-dir",
-        &shown,
-        "--telemetry-hz",
-        "0",
-        "--find-rate",
-        "--max-clip-frames",
-        "4",
-    ];
-    let ran = masklet(&args);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(
-        ran.stdout.contains("highest sustained rate"),
-        "{}",
-        ran.stdout
-    );
-    let found = json(&out.join("summary.json"))["models"][0]["found_rate"].clone();
-    let trials = found["trials"].as_array().unwrap();
-    assert!(trials.len() >= 2, "{found}");
-    // Whatever this machine is busy with: what is called kept up with missed nothing, and what
-    // failed lies above.
-    let low = found["sustained_fps"].as_f64().unwrap();
-    let high = found["failed_fps"].as_f64().unwrap();
-    assert!(low < high, "{found}");
-    let best = trials.iter().find(|trial| trial["fps"] == low).unwrap();
-    assert_eq!(
-        (&best["late"], &best["dropped"], &best["frames"]),
-        (&Value::from(0), &Value::from(0), &Value::from(4))
-    );
-    let said = ran.stdout.replace('\n', " ");
-    assert!(
-        said.contains("658 more frames per trial are needed"),
-        "{said}"
-    );
-    assert_eq!(rows(&out).len(), 1, "trials are no rows");
-    // Resumed, it is not searched again.
-    let again = masklet(&[&args[..], &["--resume"]].concat());
-    assert_eq!(again.code, 0, "{again:?}");
-    assert!(!again.stderr.contains("trial"), "{again:?}");
-    assert_eq!(
-        json(&out.join("summary.json"))["models"][0]["found_rate"],
-        found
-    );
+        // Four seconds for a frame of 96x64 pixels.
+        let (out, ran) = run("slow", &["--realtime", "0.25", "--max-clip-frames", "2"]);
+        let marks = rows(&out)[0]["realtime"].clone();
+        assert_eq!(
+            (&marks["late_frames"], &marks["dropped_frames"]),
+            (&Value::from(0), &Value::from(0))
+        );
+        assert_eq!(marks["due_frames"], 2);
+        assert!(ran.stdout.contains("0 of 2 (0.0 %)"), "{}", ran.stdout);
+        let summary = json(&out.join("summary.json"));
+        let live = &summary["models"][0]["realtime"];
+        assert_eq!(
+            (&live["fps"][0], &live["late_share"]),
+            (&Value::from(0.25), &Value::from(0.0))
+        );
+        assert!(live["latency_ms"]["p99_ms"].as_f64().unwrap() > 0.0);
+    }
 }

@@ -358,16 +358,12 @@ fn run(folders: &Folders, more: &[&str]) -> (i32, String) {
 }
 
 fn run_with(names: &[&str; 2], folders: &Folders, more: &[&str]) -> (i32, String) {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_masklet"))
-        .args(["score", names[0]])
-        .arg(folders.path("gt"))
-        .arg(names[1])
-        .arg(folders.path("pred"))
-        .args(more)
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code().unwrap_or(-1), errors)
+    use crate::support::Run;
+    let mut command = crate::support::program();
+    command.args(["score", names[0]]).arg(folders.path("gt"));
+    command.arg(names[1]).arg(folders.path("pred"));
+    let ran = command.args(more).ran();
+    (ran.code, ran.stderr)
 }
 
 #[test]

@@ -3,8 +3,7 @@
 //! Floors stand below what was measured when the model was embedded (its model card has the
 //! figures), by more than float noise on any machine: a gate fails when accuracy falls.
 
-use crate::support::{masklet, synthetic};
-use serde_json::Value;
+use crate::support::{ROOT, Run, embedded_bundle, entries, json, over, program, python, synthetic};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,22 +29,14 @@ fn mean(scores: &Scores) -> f64 {
 
 /// `masklet score` of a folder of masks.
 fn score(split: &Path, masks: &Path) -> Scores {
-    let json = masks.join("scores.json");
-    let gt = split.join("Annotations_6fps").display().to_string();
-    let (pred, json_text) = (masks.display().to_string(), json.display().to_string());
+    let scores = masks.join("scores.json");
     // Objects that appear late have no masks before that, as in a run.
-    let ran = masklet(&[
-        "score",
-        "--gt",
-        &gt,
-        "--pred",
-        &pred,
-        "--json",
-        &json_text,
-        "--partial",
-    ]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let found: Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+    let mut command = program();
+    command.args(["score", "--partial", "--gt"]);
+    command.arg(split.join("Annotations_6fps"));
+    command.arg("--pred").arg(masks).arg("--json").arg(&scores);
+    command.ran().ok();
+    let found = json(&scores);
     let objects = found["objects"].as_array().unwrap().iter();
     objects
         .map(|o| {
@@ -60,15 +51,12 @@ fn score(split: &Path, masks: &Path) -> Scores {
 /// A run of the embedded model; its scores, from its own summary's rows.
 fn run(split: &Path, prompt: &str, more: &[&str]) -> Scores {
     let out = tempfile::tempdir().unwrap();
-    let folder = out.path().join("run").display().to_string();
+    let folder = out.path().join("run");
     let tag = format!("edgetam_small_{prompt}");
-    let path = split.display().to_string();
-    let mut args = vec!["run", "--split-dir", &path, "--out-dir", &folder];
-    args.extend(["--models", &tag, "--backend", "cpu", "--quiet"]);
-    args.extend(more);
-    let ran = masklet(&args);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let masks = out.path().join("run/masks").join(&tag);
+    let mut command = over(split, &folder);
+    command.args(["--models", &tag, "--quiet"]).args(more);
+    command.ran().ok();
+    let masks = folder.join("masks").join(&tag);
     score(split, &masks)
 }
 
@@ -79,11 +67,7 @@ fn copied(split: &Path) -> Scores {
         let video = video.unwrap();
         for object in fs::read_dir(video.path()).unwrap() {
             let object = object.unwrap();
-            let mut files: Vec<PathBuf> = fs::read_dir(object.path())
-                .unwrap()
-                .map(|f| f.unwrap().path())
-                .collect();
-            files.sort();
+            let files = entries(&object.path());
             let target = out.path().join(video.file_name()).join(object.file_name());
             fs::create_dir_all(&target).unwrap();
             let shows = |f: &&PathBuf| !masklet::media::image::read_mask_png(f).unwrap().is_empty();
@@ -132,7 +116,7 @@ fn the_embedded_model_tracks_what_it_is_shown() {
 
 /// A bundle of the trained weights in a lower precision, made by `make test-exports`.
 fn trained(precision: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let path = Path::new(ROOT)
         .join(".cache/test-exports")
         .join(format!("trained-{precision}"));
     if path.join("bundle.toml").is_file() {
@@ -144,14 +128,7 @@ fn trained(precision: &str) -> Option<PathBuf> {
 
 #[test]
 fn lower_precisions_score_as_fp32_does() {
-    let python = std::env::var_os("MASKLET_PYTHON").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python"),
-        PathBuf::from,
-    );
-    if !python.is_file() {
-        println!("skipped: no {} (tools/setup --python)", python.display());
-        return;
-    }
+    let Some(python) = python() else { return };
     let (Some(fp16), Some(bf16)) = (trained("fp16"), trained("bf16")) else {
         return;
     };
@@ -159,24 +136,15 @@ fn lower_precisions_score_as_fp32_does() {
     // One host of the graphs for all three, so that only the precision differs.
     let masks = |bundle: &Path| {
         let out = tempfile::tempdir().unwrap();
-        let done = Command::new(&python)
-            .env(
-                "PYTHONPATH",
-                concat!(env!("CARGO_MANIFEST_DIR"), "/tools/train"),
-            )
+        Command::new(&python)
+            .env("PYTHONPATH", Path::new(ROOT).join("tools/train"))
             .args(["-m", "masklet_train.onnx_masks"])
             .args([bundle, split.path(), out.path()])
-            .output()
-            .unwrap();
-        assert!(
-            done.status.success(),
-            "{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
+            .ran()
+            .ok();
         score(split.path(), out.path())
     };
-    let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/bundles/edgetam_small");
-    let fp32 = masks(&embedded);
+    let fp32 = masks(&embedded_bundle());
     for (precision, bundle) in [("fp16", fp16), ("bf16", bf16)] {
         let low = masks(&bundle);
         let apart: f64 = fp32.iter().map(|(object, score)| low[object] - score).sum();
