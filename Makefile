@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run build test check test-exports rust-test python-test bench clean
+.PHONY: help setup run build test check gate proof test-exports bench clean
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
@@ -25,6 +25,8 @@ help: ## this list
 setup: ## install what building needs (Debian packages when root, else says which)
 	@tools/setup $(FEATURES)
 
+# The version that run.json records; a build without it records that it is missing.
+build: export MASKLET_GIT_DESCRIBE ?= $(shell git describe --always --dirty --tags 2>/dev/null)
 build: setup
 	$(CARGO) build --release $(FEATURES)
 
@@ -37,16 +39,24 @@ run: build ## the main job on a made-up split: synth, run, table
 	@run="$(RUNS)/demo-$$(date -u +%Y%m%dT%H%M%SZ)"; \
 	target/release/masklet run --split-dir $(DEMO) --out-dir "$$run" $(RUN_ARGS)
 
-test: setup check rust-test python-test ## all checks and all tests
-	@echo "All checks and tests passed."
+test: setup ## formatting, lints and all fast tests; prints their number and the time
+	@tools/setup --nextest
+	@tools/test
 
 check: setup ## formatting, clippy and rustdoc, with and without OpenCV
 	cargo fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" && export RUSTDOCFLAGS && $(CARGO) doc --workspace --no-deps
-	for script in tools/setup tools/deb tools/build-aarch64; do bash -n "$$script"; done
-	sh -n tools/opencv-env
+
+gate: setup ## everything that needs no GPU: PyTorch, TensorRT-RTX, kills, a browser, every feature
+	@tools/setup --nextest
+	@tools/test --gate
+
+proof: ## what takes too long for the gate: packages in a fresh Debian, arm64 under qemu, benchmarks
+	tools/deb --check
+	tools/build-aarch64 --test
+	$(MAKE) --no-print-directory bench
 
 # What TensorRT's builder is tested on: exports with random weights in half precisions. They take
 # about two minutes on two cores, once.
@@ -73,24 +83,8 @@ test-exports: setup
 	tools/setup --python
 	$(MAKE) --no-print-directory -j2 $(TEST_BUNDLES:=/bundle.toml) $(TRAINED:=/bundle.toml)
 
-# Long tests of what has nothing to do with how pictures are read: once is enough.
-ONCE := pytorch_gives_the_same_masks lower_precisions_score_as_fp32_does other_weights_are_found_out \
-	the_embedded_bundle_computes_what_transformers_computes every_refused_allocation every_part_gives_a_verdict \
-	rtx_builds_exported_bundles a_browser_shows_the_figures a_comparison_is_a_page_too \
-	the_highest_rate_is_searched_for frames_at_a_rate_are_missed
-
-rust-test: setup test-exports
-	tools/setup --tensorrt-test-libs --nvrtc --video --browser
-	$(CARGO) test --workspace
-	$(CARGO) test --workspace --no-default-features -- $(ONCE:%=--skip %)
-
-python-test: setup ## the tests of exporter, training and baseline; the first time this installs PyTorch into .venv
-	tools/setup --python
-	"$${MASKLET_PYTHON:-.venv/bin/python}" -m pytest -q tools/export/tests tools/train/tests tools/baseline/tests
-
-bench: setup ## benchmarks, and the peers' programs in the same run where they are installed
+bench: setup ## benchmarks
 	$(CARGO) bench --workspace $(FEATURES)
-	@if [ -x tools/bench/run ]; then tools/bench/run; fi
 
 clean: ## remove what was built and made; run folders stay
 	rm -rf target $(DEMO) .venv

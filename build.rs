@@ -1,4 +1,4 @@
-//! Notes the source's version, and compiles model exports into engines when asked to.
+//! Compiles model exports into engines when asked to.
 //!
 //! With `MASKLET_EXPORTS` naming a folder of bundles and TensorRT on this machine, building masklet
 //! builds their engines, through the same code as `masklet build` and into the same folder. One
@@ -12,23 +12,9 @@ use masklet_engines::engine::{
 use masklet_engines::tensorrt::BuildProgress;
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    // The version's "dirty" changes with sources, its name with commits. Only what is there may be
-    // named: a missing file would have this script, and the crate, built anew every time.
-    for path in ["src", "engines/src", "Cargo.toml", "Cargo.lock"] {
-        println!("cargo::rerun-if-changed={path}");
-    }
-    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"])
-        && Path::new(&log).is_file()
-    {
-        println!("cargo::rerun-if-changed={log}");
-    }
-    if let Some(describe) = git(&["describe", "--always", "--dirty", "--tags"]) {
-        println!("cargo::rustc-env=MASKLET_GIT_DESCRIBE={describe}");
-    }
     for name in [
         "MASKLET_EXPORTS",
         "MASKLET_ENGINES",
@@ -54,13 +40,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(error) => println!("cargo::warning=no engines built: {error}"),
     }
     Ok(())
-}
-
-/// What git says, where there is git and a repository.
-fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| text.trim().to_owned())
 }
 
 /// Builds what is missing; the line says what was done.

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    masklet::cli::main()
+    // Here and not in the library: another commit then compiles this file alone.
+    masklet::cli::main(option_env!("MASKLET_GIT_DESCRIBE"))
 }

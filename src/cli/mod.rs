@@ -111,7 +111,9 @@ pub fn execute(cli: Cli) -> anyhow::Result<u8> {
 }
 
 /// Parses the command line, does what it asks for, and turns errors into a sentence and an exit code.
-pub fn main() -> ExitCode {
+/// `sources` is `git describe` of the sources, where the build was given it.
+pub fn main(sources: Option<&'static str>) -> ExitCode {
+    crate::machine::set_git_describe(sources);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version come this way too; clap knows which is which.

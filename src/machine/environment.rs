@@ -3,6 +3,7 @@
 //! Names that identify a person or a host (host name, user, serial numbers) are left out.
 
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 
 use super::{Reading, SystemMemory, SystemRoot, clocks_fixed, power_mode};
 
@@ -84,11 +85,23 @@ impl Environment {
     }
 }
 
-/// `git describe` of the sources, where the build script set `MASKLET_GIT_DESCRIBE`.
+static GIT_DESCRIBE: OnceLock<&'static str> = OnceLock::new();
+
+/// Sets what [`git_describe`] returns: the binary's business, so that a commit does not compile the
+/// library again.
+pub fn set_git_describe(text: Option<&'static str>) {
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        GIT_DESCRIBE.get_or_init(|| text);
+    }
+}
+
+/// `git describe` of the sources this program was built from.
 pub fn git_describe() -> Reading<String> {
-    match option_env!("MASKLET_GIT_DESCRIBE") {
-        Some(text) if !text.is_empty() => Reading::of(text.to_owned()),
-        _ => Reading::missing("not built from a git checkout"),
+    match GIT_DESCRIBE.get() {
+        Some(text) => Reading::of((*text).to_owned()),
+        None => {
+            Reading::missing("MASKLET_GIT_DESCRIBE was not set for the build (make build sets it)")
+        }
     }
 }
 

@@ -27,7 +27,7 @@ mod series;
 mod thermal;
 mod throttle;
 
-pub use environment::{Environment, cpu_model, git_describe};
+pub use environment::{Environment, cpu_model, git_describe, set_git_describe};
 pub use log::TelemetryLog;
 pub use marks::{
     ClipTelemetry, FrameInterval, SensorStats, TelemetryMarks, TelemetryRecord, clip_marks,

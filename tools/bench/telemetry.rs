@@ -4,7 +4,7 @@
 //! `cargo bench --bench telemetry [-- SECONDS]`
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../tests/support/jetson.rs"]
+#[path = "../../tests/support/jetson.rs"]
 mod jetson;
 
 use jetson::{Board, JetPack, Tree};
