@@ -170,12 +170,11 @@ impl Session {
             JpegBy::Cpu => None,
             JpegBy::Nvjpeg => backend.jpeg_decoder(settings.decode_threads)?,
         };
-        let sampler = MemorySampler::start(settings.root.clone(), 10).map_err(|source| {
-            PipelineError::CreateFolder {
+        let sampler = MemorySampler::start(settings.root.clone(), settings.telemetry.clone())
+            .map_err(|source| PipelineError::CreateFolder {
                 path: "the memory sampler's thread".to_owned(),
                 source,
-            }
-        })?;
+            })?;
         Ok(Self {
             bundle,
             backend,

@@ -1,12 +1,21 @@
 //! Every board's tree gives the figures that were put into it; quirks give reasons; energy and
 //! throttling are those worked out by hand.
 
+use super::sensors::{Find, Sensor, Sensors, Told, Value, column};
 use super::*;
 use crate::jetson::{BOARDS, Board, JETPACKS, JetPack, Tree, monitor_folder, watts};
 use std::collections::BTreeMap;
 
 fn root(tree: &Tree) -> SystemRoot {
     SystemRoot::at(tree.path())
+}
+
+/// The number of a column.
+fn number(columns: &[Column], name: &str) -> usize {
+    columns
+        .iter()
+        .position(|column| column.name == name)
+        .unwrap()
 }
 
 /// Values by name, and reasons.
@@ -247,7 +256,9 @@ fn a_clock_that_falls_under_load_is_an_event_at_its_second() {
         "{events:?}"
     );
     let samples = recorder.since(0);
-    let bits: Vec<f64> = samples.column(column::THROTTLE).collect();
+    let bits: Vec<f64> = samples
+        .column(number(recorder.columns(), column::THROTTLE))
+        .collect();
     assert_eq!(bits, [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0]);
 }
 
@@ -306,7 +317,8 @@ fn a_file_that_breaks_while_it_is_watched_is_a_gap() {
     recorder.sample(1.0);
     tree.set(&tree.clock_file(), "510000000\n");
     recorder.sample(2.0);
-    let clocks: Vec<f64> = recorder.since(0).column(column::GPU_CLOCK).collect();
+    let clock = number(recorder.columns(), column::GPU_CLOCK);
+    let clocks: Vec<f64> = recorder.since(0).column(clock).collect();
     assert_eq!(clocks, [1020.0, 510.0]);
     let reasons: BTreeMap<&str, &str> = recorder.missing().collect();
     assert!(
@@ -316,7 +328,7 @@ fn a_file_that_breaks_while_it_is_watched_is_a_gap() {
 }
 
 #[test]
-fn the_background_samples_at_its_rate_and_says_what_it_takes() {
+fn the_background_samples_and_says_what_it_takes() {
     let tree = Tree::new(Board::OrinNano, JetPack::Six);
     let telemetry = Telemetry::start(&TelemetryOptions {
         hz: 10,
@@ -325,20 +337,79 @@ fn the_background_samples_at_its_rate_and_says_what_it_takes() {
     })
     .unwrap();
     let mark = telemetry.mark();
-    std::thread::sleep(std::time::Duration::from_millis(650));
+    while telemetry.samples_since(0).len() < 6 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     let span = telemetry.since(&mark);
-    assert!(
-        (4..=9).contains(&span.samples.len()),
-        "{}",
-        span.samples.len()
-    );
+    // The start's and the mark's, four of the thread's, and that of the end.
+    assert!(span.samples.len() >= 6, "{}", span.samples.len());
+    assert!(span.samples.times_s.is_sorted());
     assert_eq!(span.samples.times_s.first(), Some(&span.from_s));
     assert_eq!(span.samples.times_s.last(), Some(&span.to_s));
     assert!(span.sampler_cpu_s.unwrap() >= 0.0 && telemetry.cpu_s() > 0.0);
     // A constant 5 W over the whole span.
-    let joules = span
-        .samples
-        .integrals(column::POWER, &[(span.from_s, span.to_s)]);
+    let joules = span.samples.integrals(
+        number(&span.columns, column::POWER),
+        &[(span.from_s, span.to_s)],
+    );
     let expected = 5.0 * (span.to_s - span.from_s);
     assert!((joules.unwrap()[0] - expected).abs() < 1e-9);
+}
+
+/// What docs/extending.md says of a new sensor: its columns, sources, reasons and statistics follow from it.
+#[test]
+fn a_sensor_is_all_that_a_new_column_takes() {
+    #[derive(Debug)]
+    struct Dice(f64);
+    impl Sensor for Dice {
+        fn columns(&self) -> Vec<Column> {
+            vec![
+                Column::new("dice_dots", "a die"),
+                Column::new("lost_dots", ""),
+            ]
+        }
+        fn read(&mut self, told: &mut Told) -> Vec<Value> {
+            self.0 += 1.0;
+            told.push((ThrottleKind::Heat, "hot dice".to_owned()));
+            vec![Ok(self.0), Err("under the table".to_owned())]
+        }
+    }
+    let find: Find = |_| Some(Box::new(Dice(0.0)));
+    let tree = Tree::new(Board::OrinNano, JetPack::Six);
+    let telemetry = Telemetry::of(Sensors::of(&[find], &root(&tree), None), 1).unwrap();
+    let mark = telemetry.mark();
+    let span = telemetry.since(&mark);
+    let record = telemetry.record();
+    let names: Vec<&str> = record.columns.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["dice_dots", "lost_dots", "throttle"]);
+    assert_eq!(record.columns[0].source, "a die");
+    assert_eq!(record.missing["lost_dots"], "under the table");
+    let frame = FrameInterval {
+        frame: 0,
+        from_s: span.from_s,
+        to_s: span.to_s,
+    };
+    let marks = clip_marks(&span, &[frame], &[(0, 1)]);
+    let sensors = &marks[0].clip.sensors;
+    assert_eq!(
+        sensors.len(),
+        1,
+        "a column without a value has no statistics"
+    );
+    assert!(sensors["dice_dots"].max > sensors["dice_dots"].min);
+    assert_eq!(marks[0].clip.throttle[0].what, "hot dice");
+    assert!(marks[0].energy_share_j.value.is_none());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("telemetry.csv");
+    TelemetryLog::create(&path, telemetry.into())
+        .unwrap()
+        .write()
+        .unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(
+        lines.next(),
+        Some("unix_s,t_s,dice_dots,lost_dots,throttle")
+    );
+    assert!(lines.next().unwrap().ends_with(",1,,heat"), "{text}");
 }

@@ -3,7 +3,10 @@
 //! Some boards show two entries for one GPU (or one for another engine beside it): the one with a
 //! load of its own is taken, and the others are named in a note.
 
+use super::nvml::NvmlGpu;
 use super::root::{Probe, SystemRoot};
+use super::sensors::{Place, Sensor, Told, Value, column, number, shown};
+use super::series::Column;
 
 const DEVFREQ: &str = "/sys/class/devfreq";
 
@@ -79,8 +82,86 @@ impl IntegratedGpu {
     }
 }
 
+/// What of a GPU is watched without NVML.
+#[derive(Debug)]
+struct Watched {
+    /// In per mille.
+    load: Result<Probe, String>,
+    /// In Hz.
+    clock: Result<Probe, String>,
+    /// In Hz.
+    memory_clock: Result<Probe, String>,
+    allowed_mhz: Option<f64>,
+    used: String,
+    notes: Vec<String>,
+}
+
+pub(super) fn sensor(place: &Place<'_>) -> Option<Box<dyn Sensor>> {
+    let none = |reason: String| Watched {
+        load: Err(reason.clone()),
+        clock: Err(reason.clone()),
+        memory_clock: Err(reason.clone()),
+        allowed_mhz: None,
+        used: reason,
+        notes: Vec::new(),
+    };
+    let root = place.root;
+    let watched = match (IntegratedGpu::find(root), place.gpu) {
+        (Ok(gpu), _) => Watched {
+            clock: Probe::open(root, &format!("{}/cur_freq", gpu.devfreq)),
+            memory_clock: emc(root),
+            allowed_mhz: gpu.megahertz(root, "max_freq").ok(),
+            used: "the GPU shares the system's memory: see available_bytes".to_owned(),
+            notes: if gpu.others.is_empty() {
+                Vec::new()
+            } else {
+                let others = gpu.others.join(", ");
+                let devfreq = &gpu.devfreq;
+                vec![format!(
+                    "{devfreq} is taken for the GPU; {others} looks like one too"
+                )]
+            },
+            load: gpu.load.and_then(|place| Probe::open(root, &place)),
+        },
+        (Err(_), Some(choice)) if root.is_real() => match NvmlGpu::open(choice) {
+            Ok(gpu) => return Some(Box::new(gpu)),
+            Err(reason) => none(reason),
+        },
+        (Err(reason), _) => none(format!("{reason}, and no CUDA device is in use")),
+    };
+    Some(Box::new(watched))
+}
+
+impl Sensor for Watched {
+    fn columns(&self) -> Vec<Column> {
+        vec![
+            Column::new(column::GPU_LOAD, shown(&self.load)),
+            Column::new(column::GPU_CLOCK, shown(&self.clock)),
+            Column::new("emc_clock_mhz", shown(&self.memory_clock)),
+            Column::new("gpu_memory_used_bytes", ""),
+        ]
+    }
+
+    fn read(&mut self, _: &mut Told) -> Vec<Value> {
+        vec![
+            number(&mut self.load).map(|per_mille| per_mille / 10.0),
+            number(&mut self.clock).map(|hz| hz / 1e6),
+            number(&mut self.memory_clock).map(|hz| hz / 1e6),
+            Err(self.used.clone()),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    fn allowed_mhz(&self) -> Option<f64> {
+        self.allowed_mhz
+    }
+}
+
 /// A probe of the memory clock in Hz.
-pub(super) fn emc(root: &SystemRoot) -> Result<Probe, String> {
+fn emc(root: &SystemRoot) -> Result<Probe, String> {
     let mut reason = String::new();
     for path in EMC_RATES {
         match Probe::open(root, path) {

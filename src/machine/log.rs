@@ -5,7 +5,6 @@
 //! columns that `run.json` describes. `throttle` holds names joined by `+`.
 
 use super::Telemetry;
-use super::sensors::column;
 use super::throttle;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -64,16 +63,17 @@ impl TelemetryLog {
             let unix_s = self.origin_unix_s + at_s;
             // Writing to a String does not fail.
             let _ = write!(self.text, "{unix_s:.3},{at_s:.3}");
-            for (number, value) in samples.row(index).iter().enumerate() {
+            let Some((bits, values)) = samples.row(index).split_last() else {
+                continue;
+            };
+            for value in values {
                 self.text.push(',');
-                if number == column::THROTTLE {
-                    self.text.push_str(&throttle::names(*value as u8));
-                } else if value.is_finite() {
+                if value.is_finite() {
                     let rounded = (value * 1e4).round() / 1e4;
                     let _ = write!(self.text, "{rounded}");
                 }
             }
-            self.text.push('\n');
+            let _ = writeln!(self.text, ",{}", throttle::names(*bits as u8));
         }
         self.file.write_all(self.text.as_bytes())
     }

@@ -1,7 +1,8 @@
 //! What the journal and `run.json` hold of telemetry: plain data with energy worked out.
 
+use super::memory::PSS_EVERY_S;
 use super::recorder::Span;
-use super::sensors::{PSS_EVERY_S, column};
+use super::sensors::column;
 use super::series::Column;
 use super::{Reading, ThrottleEvent};
 use serde::{Deserialize, Serialize};
@@ -95,7 +96,7 @@ impl TelemetryRecord {
         buffer_samples: usize,
         columns: &[Column],
         missing: impl Iterator<Item = (&'a str, &'a str)>,
-        notes: &[String],
+        notes: Vec<String>,
     ) -> Self {
         let owned = |(name, reason): (&str, &str)| (name.to_owned(), reason.to_owned());
         Self {
@@ -104,7 +105,7 @@ impl TelemetryRecord {
             pss_every_s: PSS_EVERY_S,
             columns: columns.to_vec(),
             missing: missing.map(owned).collect(),
-            notes: notes.to_vec(),
+            notes,
             energy: "power_total_w integrated over each frame's measured time (end_to_end), a \
                      straight line between samples; an object's share is each frame's energy \
                      divided equally among the objects that advanced on it"
@@ -121,7 +122,10 @@ pub fn clip_marks(
     objects: &[(usize, usize)],
 ) -> Vec<TelemetryMarks> {
     let intervals: Vec<(f64, f64)> = frames.iter().map(|f| (f.from_s, f.to_s)).collect();
-    let energy = span.samples.integrals(column::POWER, &intervals);
+    let power = span
+        .column(column::POWER)
+        .ok_or("no column has it".to_owned());
+    let energy = power.and_then(|power| span.samples.integrals(power, &intervals));
     let energy = energy.map_err(|reason| match span.power_reason() {
         Some(why) => why,
         None => format!("no energy: {reason}"),
@@ -181,7 +185,7 @@ impl Span {
     fn stats(&self) -> BTreeMap<String, SensorStats> {
         let mut found = BTreeMap::new();
         for (index, named) in self.columns.iter().enumerate() {
-            if index == column::THROTTLE {
+            if named.name == column::THROTTLE {
                 continue;
             }
             let mut count = 0.0;
@@ -206,7 +210,8 @@ impl Span {
 
     /// Why there is no power, where the samples have none at all.
     fn power_reason(&self) -> Option<String> {
-        let none = self.samples.column(column::POWER).next().is_none();
-        none.then(|| "no power sensor gave a value; run.json says why".to_owned())
+        let power = self.column(column::POWER);
+        let any = power.is_some_and(|power| self.samples.column(power).next().is_some());
+        (!any).then(|| "no power sensor gave a value; run.json says why".to_owned())
     }
 }

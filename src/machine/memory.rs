@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::root::Probe;
+use super::sensors::{Place, Sensor, Told, Value, column};
+use super::series::Column;
 use super::{Reading, SystemRoot};
 
 /// Memory of this process, in bytes.
@@ -94,9 +97,72 @@ impl MemorySnapshot {
     }
 }
 
-pub(super) const STATUS: &str = "/proc/self/status";
-pub(super) const ROLLUP: &str = "/proc/self/smaps_rollup";
-pub(super) const MEMINFO: &str = "/proc/meminfo";
+/// Available memory and the resident set.
+#[derive(Debug)]
+struct Memory {
+    meminfo: Result<Probe, String>,
+    status: Result<Probe, String>,
+}
+
+pub(super) fn sensor(place: &Place<'_>) -> Option<Box<dyn Sensor>> {
+    Some(Box::new(Memory {
+        meminfo: Probe::open(place.root, MEMINFO),
+        status: Probe::open(place.root, STATUS),
+    }))
+}
+
+impl Sensor for Memory {
+    fn columns(&self) -> Vec<Column> {
+        vec![
+            Column::new(column::AVAILABLE, format!("{MEMINFO} MemAvailable")),
+            Column::new(column::RSS, format!("{STATUS} VmRSS")),
+        ]
+    }
+
+    fn read(&mut self, _: &mut Told) -> Vec<Value> {
+        vec![
+            bytes(&mut self.meminfo, MEMINFO, "MemAvailable"),
+            bytes(&mut self.status, STATUS, "VmRSS"),
+        ]
+    }
+}
+
+/// The proportional set: the kernel walks the page tables for it.
+#[derive(Debug)]
+struct ProportionalSet(Result<Probe, String>);
+
+/// Seconds between two looks at the proportional set.
+pub(super) const PSS_EVERY_S: f64 = 10.0;
+
+pub(super) fn proportional_set(place: &Place<'_>) -> Option<Box<dyn Sensor>> {
+    Some(Box::new(ProportionalSet(Probe::open(place.root, ROLLUP))))
+}
+
+impl Sensor for ProportionalSet {
+    fn columns(&self) -> Vec<Column> {
+        let source = format!("{ROLLUP} Pss, every {PSS_EVERY_S} s");
+        vec![Column::new("pss_bytes", source)]
+    }
+
+    fn read(&mut self, _: &mut Told) -> Vec<Value> {
+        vec![bytes(&mut self.0, ROLLUP, "Pss")]
+    }
+
+    fn period_s(&self) -> f64 {
+        PSS_EVERY_S
+    }
+}
+
+fn bytes(probe: &mut Result<Probe, String>, path: &str, name: &str) -> Value {
+    match probe {
+        Ok(probe) => kibibytes(probe.text()?, path, name).map(|bytes| bytes as f64),
+        Err(reason) => Err(reason.clone()),
+    }
+}
+
+const STATUS: &str = "/proc/self/status";
+const ROLLUP: &str = "/proc/self/smaps_rollup";
+const MEMINFO: &str = "/proc/meminfo";
 const CLEAR_REFS: &str = "/proc/self/clear_refs";
 
 /// A `Name:   123 kB` line in bytes.
@@ -108,7 +174,7 @@ fn field(text: &Result<String, String>, path: &str, name: &str) -> Reading<u64> 
 }
 
 /// The same of a text that was read.
-pub(super) fn kibibytes(text: &str, path: &str, name: &str) -> Result<u64, String> {
+fn kibibytes(text: &str, path: &str, name: &str) -> Result<u64, String> {
     let rest = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))

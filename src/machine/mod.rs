@@ -40,7 +40,6 @@ pub use reading::Reading;
 pub use recorder::{Mark, Recorder, Span, Telemetry, TelemetryOptions};
 pub use root::{ROOT_ENV, SystemRoot};
 pub use sampler::{MemorySampler, PeakMemory};
-pub use sensors::column;
 pub use series::{Column, Samples, Series};
 pub use throttle::{ThrottleEvent, ThrottleKind};
 

@@ -4,34 +4,56 @@
 //! Not to be added to anything: on unified memory these bytes are in other figures too.
 
 use super::root::{Probe, SystemRoot};
+use super::sensors::{Place, Sensor, Told, Value};
+use super::series::Column;
 
 const CLIENTS: &str = "/sys/kernel/debug/nvmap/iovmm/clients";
 
 /// The list of clients.
 #[derive(Debug)]
-pub(super) struct NvMap(Probe);
+struct NvMap(Result<Probe, String>);
 
 /// What the list says, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct NvMapBytes {
+struct NvMapBytes {
     /// All clients.
     pub total: u64,
     /// This process; zero where it has none.
     pub own: u64,
 }
 
-impl NvMap {
-    pub fn open(root: &SystemRoot) -> Result<Self, String> {
-        Probe::open(root, CLIENTS).map(Self)
+pub(super) fn sensor(place: &Place<'_>) -> Option<Box<dyn Sensor>> {
+    Some(Box::new(NvMap(Probe::open(place.root, CLIENTS))))
+}
+
+impl Sensor for NvMap {
+    fn columns(&self) -> Vec<Column> {
+        let total = format!("{CLIENTS} total, every second");
+        let own = format!("{CLIENTS} this process, every second");
+        vec![
+            Column::new("nvmap_total_bytes", total),
+            Column::new("nvmap_process_bytes", own),
+        ]
     }
 
-    pub fn source() -> &'static str {
-        CLIENTS
+    fn read(&mut self, _: &mut Told) -> Vec<Value> {
+        let text = match &mut self.0 {
+            Ok(probe) => probe.text(),
+            Err(reason) => Err(reason.clone()),
+        };
+        let found = text.and_then(|text| {
+            parse(text, std::process::id())
+                .ok_or_else(|| format!("{CLIENTS} has another form than expected"))
+        });
+        vec![
+            found.clone().map(|bytes| bytes.total as f64),
+            found.map(|bytes| bytes.own as f64),
+        ]
     }
 
-    pub fn bytes(&mut self) -> Result<NvMapBytes, String> {
-        parse(self.0.text()?, std::process::id())
-            .ok_or_else(|| format!("{CLIENTS} has another form than expected"))
+    /// The list may be long.
+    fn period_s(&self) -> f64 {
+        1.0
     }
 }
 

@@ -3,6 +3,8 @@
 use super::gpu::IntegratedGpu;
 use super::nvmap::{self, GpuProcess};
 use super::root::SystemRoot;
+use super::sensors::{Sensor, Told, Value, column};
+use super::series::Column;
 use super::throttle::ThrottleKind;
 use nvml_wrapper::Nvml;
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
@@ -24,7 +26,7 @@ pub struct GpuChoice {
 pub(super) struct NvmlGpu {
     nvml: Nvml,
     index: u32,
-    pub name: String,
+    name: String,
 }
 
 /// The processes that hold memory of a GPU: NvMap's on a Jetson, NVML's of a discrete GPU.
@@ -60,17 +62,6 @@ pub fn gpu_processes(root: &SystemRoot, choice: &GpuChoice) -> Result<Vec<GpuPro
         .collect())
 }
 
-/// What it says at one moment; what it does not say is a reason.
-pub(super) struct NvmlValues {
-    pub load_percent: Result<f64, String>,
-    pub clock_mhz: Result<f64, String>,
-    pub memory_mhz: Result<f64, String>,
-    pub celsius: Result<f64, String>,
-    pub watts: Result<f64, String>,
-    pub used_bytes: Result<f64, String>,
-    pub told: Vec<(ThrottleKind, String)>,
-}
-
 impl NvmlGpu {
     /// Loads the library and finds the GPU.
     ///
@@ -89,32 +80,31 @@ impl NvmlGpu {
             .map_err(|error| reason("nvmlDeviceGetHandleByIndex", &error))?;
         Ok(Self { nvml, index, name })
     }
+}
 
-    /// The highest clock it may have, in MHz.
-    pub fn allowed_mhz(&self) -> Option<f64> {
-        let device = self.nvml.device_by_index(self.index).ok()?;
-        device.max_clock_info(Clock::SM).ok().map(f64::from)
+impl Sensor for NvmlGpu {
+    fn columns(&self) -> Vec<Column> {
+        let source = format!("NVML, {}", self.name);
+        let names = [
+            column::GPU_LOAD,
+            column::GPU_CLOCK,
+            "emc_clock_mhz",
+            "gpu_memory_used_bytes",
+            "temperature_nvml_gpu_c",
+        ];
+        let mut columns = names.map(|name| Column::new(name, source.clone())).to_vec();
+        let power = format!("{source}: the GPU's board alone");
+        columns.push(Column::new(column::POWER, power));
+        columns
     }
 
-    /// Asks it for everything.
-    pub fn values(&self) -> NvmlValues {
+    fn read(&mut self, told: &mut Told) -> Vec<Value> {
         let device = match self.nvml.device_by_index(self.index) {
             Ok(device) => device,
             Err(error) => {
-                let gone = || Err(reason("nvmlDeviceGetHandleByIndex", &error));
-                return NvmlValues {
-                    load_percent: gone(),
-                    clock_mhz: gone(),
-                    memory_mhz: gone(),
-                    celsius: gone(),
-                    watts: gone(),
-                    used_bytes: gone(),
-                    told: Vec::new(),
-                };
+                let gone = reason("nvmlDeviceGetHandleByIndex", &error);
+                return vec![Err(gone); 6];
             }
-        };
-        let number = |call: &str, result: Result<u32, NvmlError>| {
-            result.map(f64::from).map_err(|error| reason(call, &error))
         };
         let slowed = device
             .current_throttle_reasons()
@@ -122,7 +112,6 @@ impl NvmlGpu {
         let heat = ThrottleReasons::SW_THERMAL_SLOWDOWN
             | ThrottleReasons::HW_THERMAL_SLOWDOWN
             | ThrottleReasons::HW_SLOWDOWN;
-        let mut told = Vec::new();
         if slowed.intersects(heat) {
             told.push((ThrottleKind::Heat, "the GPU reports a slowdown".to_owned()));
         }
@@ -130,24 +119,27 @@ impl NvmlGpu {
             let what = "the GPU reports its power limit";
             told.push((ThrottleKind::PowerCap, what.to_owned()));
         }
-        NvmlValues {
-            load_percent: number(
-                "nvmlDeviceGetUtilizationRates",
-                device.utilization_rates().map(|rates| rates.gpu),
-            ),
-            clock_mhz: number("nvmlDeviceGetClockInfo", device.clock_info(Clock::SM)),
-            memory_mhz: number("nvmlDeviceGetClockInfo", device.clock_info(Clock::Memory)),
-            celsius: number(
-                "nvmlDeviceGetTemperature",
-                device.temperature(TemperatureSensor::Gpu),
-            ),
-            watts: number("nvmlDeviceGetPowerUsage", device.power_usage()).map(|mw| mw / 1e3),
-            used_bytes: device
-                .memory_info()
-                .map(|memory| memory.used as f64)
-                .map_err(|error| reason("nvmlDeviceGetMemoryInfo", &error)),
-            told,
-        }
+        let value = |call: &str, result: Result<f64, NvmlError>| {
+            result.map_err(|error| reason(call, &error))
+        };
+        let load = device.utilization_rates().map(|rates| f64::from(rates.gpu));
+        let clock = |which| device.clock_info(which).map(f64::from);
+        let used = device.memory_info().map(|memory| memory.used as f64);
+        let celsius = device.temperature(TemperatureSensor::Gpu).map(f64::from);
+        let watts = device.power_usage().map(|mw| f64::from(mw) / 1e3);
+        vec![
+            value("nvmlDeviceGetUtilizationRates", load),
+            value("nvmlDeviceGetClockInfo", clock(Clock::SM)),
+            value("nvmlDeviceGetClockInfo", clock(Clock::Memory)),
+            value("nvmlDeviceGetMemoryInfo", used),
+            value("nvmlDeviceGetTemperature", celsius),
+            value("nvmlDeviceGetPowerUsage", watts),
+        ]
+    }
+
+    fn allowed_mhz(&self) -> Option<f64> {
+        let device = self.nvml.device_by_index(self.index).ok()?;
+        device.max_clock_info(Clock::SM).ok().map(f64::from)
     }
 }
 

@@ -5,17 +5,20 @@
 //! not connected (`NC`) and the monitor's own sum of shunt voltages are left out.
 
 use super::root::{Probe, SystemRoot};
+use super::sensors::{Place, Sensor, Told, Value, column, plain};
+use super::series::Column;
+use super::throttle::ThrottleKind;
 
 /// Rails that hold all of the module's power.
 const WHOLE: [&str; 3] = ["VDD_IN", "POM_5V_IN", "VIN"];
 
 /// One rail.
 #[derive(Debug)]
-pub(super) struct Rail {
+struct Rail {
     /// Its label, such as `VDD_GPU_SOC`.
-    pub name: String,
+    name: String,
     /// What is read.
-    pub source: String,
+    source: String,
     reader: Result<Reader, String>,
 }
 
@@ -29,7 +32,7 @@ enum Reader {
 
 impl Rail {
     /// Its power now, in watts.
-    pub fn watts(&mut self) -> Result<f64, String> {
+    fn watts(&mut self) -> Result<f64, String> {
         match &mut self.reader {
             Ok(Reader::VoltsAndAmperes(millivolts, milliamperes)) => {
                 Ok(millivolts.number()? * milliamperes.number()? / 1e6)
@@ -40,20 +43,99 @@ impl Rail {
     }
 }
 
-/// What the sum of rails is made of.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Whole {
-    /// One rail measures the module's input.
-    Rail(usize),
-    /// All rails together; the carrier board is not in it.
-    Sum,
+/// The module's power and that of every rail.
+#[derive(Debug)]
+struct Power {
+    rails: Vec<Rail>,
+    /// The rail that measures the module's input; `None`: all rails together are the whole.
+    whole: Option<usize>,
+    /// Why there is no rail.
+    missing: String,
+}
+
+/// The CPU board's rails do not measure a discrete GPU, which has a sensor of its own.
+pub(super) fn sensor(place: &Place<'_>) -> Option<Box<dyn Sensor>> {
+    if place.has(column::POWER) {
+        return None;
+    }
+    let (rails, missing) = match rails(place.root) {
+        Ok(rails) => (rails, String::new()),
+        Err(reason) => (Vec::new(), reason),
+    };
+    let mut names = WHOLE.into_iter();
+    let whole = names.find_map(|name| rails.iter().position(|rail| rail.name == name));
+    Some(Box::new(Power {
+        rails,
+        whole,
+        missing,
+    }))
+}
+
+impl Sensor for Power {
+    fn columns(&self) -> Vec<Column> {
+        let source = match self.whole.and_then(|index| self.rails.get(index)) {
+            Some(rail) => rail.name.as_str(),
+            None if self.rails.is_empty() => "",
+            None => "the sum of all rails, without the carrier board",
+        };
+        let rail = |rail: &Rail| {
+            Column::new(
+                format!("power_{}_w", plain(&rail.name)),
+                rail.source.clone(),
+            )
+        };
+        let whole = std::iter::once(Column::new(column::POWER, source));
+        whole.chain(self.rails.iter().map(rail)).collect()
+    }
+
+    fn read(&mut self, _: &mut Told) -> Vec<Value> {
+        let mut values: Vec<Value> = self.rails.iter_mut().map(Rail::watts).collect();
+        let whole = match self.whole.and_then(|index| values.get(index)) {
+            Some(rail) => rail.clone(),
+            None if values.is_empty() => Err(self.missing.clone()),
+            None => {
+                let sum: Value = values.iter().cloned().sum();
+                sum.map_err(|reason| format!("a rail of the sum is missing: {reason}"))
+            }
+        };
+        values.insert(0, whole);
+        values
+    }
+}
+
+/// Alarms of the power monitors, each with its rail's name.
+#[derive(Debug)]
+struct Alarms(Vec<(String, Probe)>);
+
+pub(super) fn alarms(place: &Place<'_>) -> Option<Box<dyn Sensor>> {
+    Some(Box::new(Alarms(alarm_files(place.root))))
+}
+
+impl Sensor for Alarms {
+    fn columns(&self) -> Vec<Column> {
+        Vec::new()
+    }
+
+    fn read(&mut self, told: &mut Told) -> Vec<Value> {
+        for (name, probe) in &mut self.0 {
+            if probe.number().is_ok_and(|alarm| alarm > 0.0) {
+                told.push((ThrottleKind::OverCurrent, name.clone()));
+            }
+        }
+        Vec::new()
+    }
+
+    /// They lie behind the I2C bus.
+    fn period_s(&self) -> f64 {
+        1.0
+    }
 }
 
 /// All rails, those of all monitors, by address.
 ///
 /// # Errors
 /// Why there is none.
-pub(super) fn rails(root: &SystemRoot) -> Result<Vec<Rail>, String> {
+fn rails(root: &SystemRoot) -> Result<Vec<Rail>, String> {
     const I2C: &str = "/sys/bus/i2c/devices";
     const HWMON: &str = "/sys/class/hwmon";
     let monitor = |folder: &str| {
@@ -86,16 +168,8 @@ pub(super) fn rails(root: &SystemRoot) -> Result<Vec<Rail>, String> {
     }
 }
 
-/// Which rails make the whole.
-pub(super) fn whole(rails: &[Rail]) -> Whole {
-    WHOLE
-        .into_iter()
-        .find_map(|name| rails.iter().position(|rail| rail.name == name))
-        .map_or(Whole::Sum, Whole::Rail)
-}
-
 /// Alarms of the monitors: `currN_crit_alarm` and `currN_max_alarm`, with the rail's name.
-pub(super) fn alarms(root: &SystemRoot) -> Vec<(String, Probe)> {
+fn alarm_files(root: &SystemRoot) -> Vec<(String, Probe)> {
     let mut found = Vec::new();
     for device in root.list("/sys/bus/i2c/devices") {
         for folder in root.list(&format!("{device}/hwmon")) {

@@ -35,6 +35,26 @@ pub struct Recorder {
     sensors: Sensors,
     detector: Detector,
     series: Series,
+    peaks: Peaks,
+}
+
+/// Extremes of memory since they were last reset.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peaks {
+    /// Largest resident set in bytes; NaN before the first value.
+    pub rss: f64,
+    /// Smallest `MemAvailable` in bytes; NaN before the first value.
+    pub available: f64,
+    /// Samples.
+    pub samples: u64,
+}
+
+impl Peaks {
+    const NONE: Self = Self {
+        rss: f64::NAN,
+        available: f64::NAN,
+        samples: 0,
+    };
 }
 
 /// A moment in a recording.
@@ -64,14 +84,25 @@ pub struct Span {
     pub sampler_cpu_s: Option<f64>,
 }
 
+impl Span {
+    /// The number of a column.
+    pub(super) fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+}
+
 impl Recorder {
     /// Looks for sensors and takes memory for `capacity` samples.
     pub fn new(root: &SystemRoot, gpu: Option<&GpuChoice>, capacity: usize) -> Self {
-        let sensors = Sensors::find(root, gpu);
+        Self::of(Sensors::find(root, gpu), capacity)
+    }
+
+    fn of(sensors: Sensors, capacity: usize) -> Self {
         Self {
             detector: Detector::new(sensors.allowed_mhz()),
             series: Series::new(sensors.columns().len(), capacity),
             sensors,
+            peaks: Peaks::NONE,
         }
     }
 
@@ -85,11 +116,18 @@ impl Recorder {
         let (row, signs) = self.sensors.read(at_s);
         let verdict = self.detector.see(at_s, &signs);
         self.series.push(at_s, row);
-        self.series
-            .amend(0, column::THROTTLE, |_| f64::from(verdict.bits));
+        let throttle = row.len() - 1;
+        self.series.amend(0, throttle, |_| f64::from(verdict.bits));
         if verdict.before_too {
-            self.series.amend(1, column::THROTTLE, |bits| bits + 1.0);
+            self.series.amend(1, throttle, |bits| bits + 1.0);
         }
+        // A value that is missing (NaN) changes nothing.
+        self.peaks.rss = self.peaks.rss.max(self.sensors.last(column::RSS));
+        self.peaks.available = self
+            .peaks
+            .available
+            .min(self.sensors.last(column::AVAILABLE));
+        self.peaks.samples += 1;
         self.series.taken() - 1
     }
 
@@ -109,7 +147,7 @@ impl Recorder {
     }
 
     /// What a reader should know of the sensors.
-    pub fn notes(&self) -> &[String] {
+    pub fn notes(&self) -> Vec<String> {
         self.sensors.notes()
     }
 
@@ -143,9 +181,27 @@ impl Telemetry {
     /// # Errors
     /// The system's own error when no thread can be had.
     pub fn start(options: &TelemetryOptions) -> std::io::Result<Self> {
-        let mut recorder = Recorder::new(&options.root, options.gpu.as_ref(), CAPACITY);
+        Self::of(
+            Sensors::find(&options.root, options.gpu.as_ref()),
+            options.hz,
+        )
+    }
+
+    /// Watches memory alone, ten times a second, and keeps no series.
+    ///
+    /// # Errors
+    /// The system's own error when no thread can be had.
+    pub(super) fn memory(root: &SystemRoot) -> std::io::Result<Self> {
+        Self::watch(Recorder::of(Sensors::memory(root), 2), 10)
+    }
+
+    pub(super) fn of(sensors: Sensors, hz: u32) -> std::io::Result<Self> {
+        Self::watch(Recorder::of(sensors, CAPACITY), hz)
+    }
+
+    fn watch(mut recorder: Recorder, hz: u32) -> std::io::Result<Self> {
         let columns: Arc<[Column]> = recorder.columns().into();
-        let (origin, hz) = (Instant::now(), options.hz.clamp(1, 10));
+        let (origin, hz) = (Instant::now(), hz.clamp(1, 10));
         recorder.sample(origin.elapsed().as_secs_f64());
         let recorder = Arc::new(Mutex::new(recorder));
         let cpu_ns = Arc::new(AtomicU64::new(0));
@@ -199,6 +255,25 @@ impl Telemetry {
         }
     }
 
+    /// Forgets the extremes of memory and takes a sample.
+    pub(super) fn reset_peaks(&self) {
+        lock(&self.recorder).peaks = Peaks::NONE;
+        self.mark();
+    }
+
+    /// The extremes of memory since [`Self::reset_peaks`], this moment included.
+    pub(super) fn peaks(&self) -> Peaks {
+        self.mark();
+        lock(&self.recorder).peaks
+    }
+
+    /// Why a column has no value.
+    pub(super) fn missing(&self, name: &str) -> Option<String> {
+        let recorder = lock(&self.recorder);
+        let mut missing = recorder.missing();
+        missing.find_map(|(column, reason)| (column == name).then(|| reason.to_owned()))
+    }
+
     /// Takes a sample at this moment, and hands over everything from a mark on.
     pub fn since(&self, mark: &Mark) -> Span {
         let now = self.mark();
@@ -234,7 +309,7 @@ impl Telemetry {
             recorder.series.capacity(),
             &self.columns,
             recorder.missing(),
-            recorder.sensors.notes(),
+            recorder.notes(),
         )
     }
 

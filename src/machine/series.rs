@@ -9,6 +9,16 @@ pub struct Column {
     pub source: String,
 }
 
+impl Column {
+    /// A column and where its values come from.
+    pub(super) fn new(name: impl Into<String>, source: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            source: source.into(),
+        }
+    }
+}
+
 /// Samples in a ring. A value that was not read is NaN.
 #[derive(Debug)]
 pub struct Series {

@@ -137,14 +137,22 @@ fn environment_of_another_machine() {
 
 #[test]
 fn the_sampler_sees_a_peak_that_two_readings_miss() {
-    let mut sampler = MemorySampler::start(SystemRoot::real(), 10).unwrap();
+    let mut sampler = MemorySampler::start(SystemRoot::real(), None).unwrap();
     sampler.mark();
     let before = ProcessMemory::rss(&SystemRoot::real()).get().unwrap();
     let block = 64 << 20;
     let data = vec![1_u8; block];
     let sum: u64 = data.iter().step_by(4096).map(|b| u64::from(*b)).sum();
     assert_eq!(sum, (block / 4096) as u64);
-    std::thread::sleep(std::time::Duration::from_millis(250));
+    let taken = || {
+        let samples = sampler.telemetry.samples_since(0);
+        samples.lost + samples.len() as u64
+    };
+    let before_thread = taken();
+    // Two beats: the first may have been in progress when the memory was touched.
+    while taken() < before_thread + 2 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     drop(data);
     let peak = sampler.peak();
     assert!(peak.peak_rss_bytes.get().unwrap() >= before + block as u64 / 2);
@@ -155,7 +163,7 @@ fn the_sampler_sees_a_peak_that_two_readings_miss() {
 #[test]
 fn the_sampler_of_a_tree_without_sensors_says_why() {
     let (_dir, root) = tree(&[]);
-    let sampler = MemorySampler::start(root, 0).unwrap();
+    let sampler = MemorySampler::start(root, None).unwrap();
     let peak = sampler.peak();
     assert_eq!(peak.peak_rss_bytes.value, None);
     assert!(
