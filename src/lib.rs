@@ -12,7 +12,8 @@
 //! | `benchmark` | a run as a whole: shares for many machines, the search for a rate |
 //! | `clip` | one clip: frames, stages and their clocks, scores, masks |
 //! | `record` | the run folder: `run.json`, journal, summaries |
-//! | `figures` | statistics, comparisons of runs |
+//! | `figures` | the catalogue of figures, statistics, comparisons of runs |
+//! | `render` | the document model and its renderers: terminal, Markdown, HTML, CSV |
 //! | `track` | prompts in, masks out: the memory bank and the tracker |
 //! | `metrics` | J and F, protocols, scoring of folders |
 //! | `dataset` | SA-V and DAVIS layouts, prompts, synthetic splits |
@@ -39,6 +40,7 @@ pub mod overlay;
 pub mod progress;
 pub mod record;
 pub mod reference;
+pub mod render;
 pub mod report;
 pub mod track;
 

@@ -5,10 +5,10 @@ use super::print;
 use super::report::write;
 use crate::figures::compare::{
     CompareError, CompareOptions, Comparison, Threshold, compare, label, read_source,
-    render_markdown, render_text,
+    render_markdown, render_text, threshold_names,
 };
 use crate::figures::stats::Bootstrap;
-use crate::record::TableStyle;
+use crate::render::Style;
 use crate::report::render_comparison;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -32,13 +32,10 @@ pub struct CompareArgs {
     /// Give figures for runs that are not alike, under the differences.
     #[arg(long)]
     anyway: bool,
-    /// What must hold, as NAME=LIMIT: for rates the smallest ratio to the first run (fps=0.95), for
-    /// durations and memory the largest (p99=1.1, rss=1.05), for scores the smallest difference in
-    /// points (jf=-0.5). The exit code is 1 when one does not. Names: fps_end_to_end, fps,
-    /// fps_model, fps_with_setup, object_fps, p50, p99, setup, jf, j, f, jf_upstream, j_upstream,
-    /// f_upstream, arena, gpu_alloc, gpu_reserved, rss.
+    /// What must hold, as NAME=LIMIT.
     #[arg(
         long,
+        long_help = threshold_help(),
         value_delimiter = ',',
         allow_hyphen_values = true,
         value_name = "NAME=LIMIT,…"
@@ -59,6 +56,15 @@ pub struct CompareArgs {
     /// Seed of the resampling.
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     seed: u64,
+}
+
+fn threshold_help() -> String {
+    format!(
+        "What must hold, as NAME=LIMIT: for rates the smallest ratio to the first run (fps=0.95), for \
+         durations and memory the largest (p99=1.1, rss=1.05), for scores the smallest difference in \
+         points (jf=-0.5). The exit code is 1 when one does not. Names: {}.",
+        threshold_names()
+    )
 }
 
 /// Compares; the number is the exit code.
@@ -119,7 +125,7 @@ fn report(args: &CompareArgs, comparison: &Comparison) -> anyhow::Result<()> {
         table &= !write(path, &render_comparison(comparison)?)?;
     }
     if table {
-        print(&render_text(comparison, TableStyle::for_stdout().width))?;
+        print(&render_text(comparison, Style::stdout().width))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::print;
 use crate::doctor::{DoctorOptions, examine};
 use crate::error::ErrorClass;
 use crate::machine::SystemRoot;
-use crate::record::TableStyle;
+use crate::render::Style;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -56,7 +56,7 @@ pub fn doctor(args: DoctorArgs) -> anyhow::Result<u8> {
     if args.json {
         print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
     } else {
-        let style = TableStyle::for_stdout();
+        let style = Style::stdout();
         print(&report.render(style.width.max(100), style.colour))?;
     }
     Ok(match report.failures {

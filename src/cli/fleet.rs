@@ -3,7 +3,8 @@
 use super::print;
 use crate::benchmark::{Shard, ShardChoice, fingerprint, video_cost};
 use crate::dataset::Split;
-use crate::record::{MergeOptions, Options, merge, render_table};
+use crate::figures::tables::of_summary;
+use crate::record::{MergeOptions, Options, merge};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -100,7 +101,7 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<u8> {
     for warning in &merged.warnings {
         eprintln!("warning: {warning}");
     }
-    print(&render_table(&merged.summary))?;
+    super::print_blocks(&of_summary(&merged.summary))?;
     print(&format!("\nRun folder: {}\n", args.out.display()))?;
     match super::report::after_run(&args.out) {
         Ok(path) => print(&format!("Report: {}\n", path.display()))?,

@@ -86,6 +86,15 @@ pub fn print(text: &str) -> std::io::Result<()> {
     std::io::stdout().write_all(text.as_bytes())
 }
 
+/// Prints parts of a document in the style of standard output.
+///
+/// # Errors
+/// When standard output does not take it.
+pub fn print_blocks(blocks: &[crate::render::Block]) -> std::io::Result<()> {
+    use crate::render::{Style, terminal};
+    print(&terminal(blocks, Style::stdout()))
+}
+
 /// Does what was asked for; the number is the process's exit code.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ use crate::overlay::Overlays;
 use crate::progress::{LogFormat, Progress, VideoOutcome, init_logging};
 use crate::record::{
     BundleRecord, ModelRate, ObjectKey, OpenMode, Opened, Options, RunFolder, RunManifest,
-    RunState, Status, WeightsRecord, render_table,
+    RunState, Status, WeightsRecord,
 };
 use crate::reference::baseline::Mode;
 use crate::track::layout::Demand;
@@ -270,7 +270,7 @@ pub fn run(mut args: RunArgs) -> anyhow::Result<u8> {
     match outcome {
         Ok(()) => {
             let summary = folder.finish(RunState::Finished)?;
-            print(&render_table(&summary))?;
+            super::print_blocks(&crate::figures::tables::of_summary(&summary))?;
             print(&format!("\nRun folder: {}\n", folder.path().display()))?;
             match super::report::after_run(folder.path()) {
                 Ok(path) => print(&format!("Report: {}\n", path.display()))?,

@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::figures::columns::summary_csv;
 use crate::machine::{Telemetry, TelemetryLog};
+use crate::render;
 
 use super::journal::Journal;
 use super::manifest::{RunManifest, RunState};
 use super::{
     FolderError, JournalError, ModelRate, ObjectKey, ObjectRow, StorageError, Summary, atomic,
-    read_journal, summarise, write_csv,
+    read_journal, summarise,
 };
 
 const RUN: &str = "run.json";
@@ -194,7 +196,7 @@ impl RunFolder {
         let found = read_journal(&self.path.join(JOURNAL))?;
         let mut summary = summarise(&found.rows);
         summary.take_rates(&found.rates);
-        let csv = write_csv(&summary).map_err(|error| FolderError::Encode {
+        let csv = render::csv(&summary_csv(&summary)).map_err(|error| FolderError::Encode {
             what: SUMMARY_CSV,
             why: error.to_string(),
         })?;

@@ -15,10 +15,12 @@ use super::journal::{Part, write_joined};
 use super::manifest::{Options, differences};
 use super::{
     FolderError, JournalError, ObjectKey, ObjectRow, StorageError, Summary, atomic, read_journal,
-    summarise, write_csv,
+    summarise,
 };
 use crate::benchmark::Shard;
 use crate::error::{Classified, ErrorClass};
+use crate::figures::columns::summary_csv;
+use crate::render;
 
 /// Pinned options that shards of one run need not share.
 const OWN: [&str; 2] = ["shard", "split-dir"];
@@ -405,7 +407,8 @@ fn write(
     let rows = read_journal(&journal)?.rows;
     let summary = summarise(&rows);
     let encode = |what, why: String| FolderError::Encode { what, why };
-    let csv = write_csv(&summary).map_err(|error| encode("summary.csv", error.to_string()))?;
+    let csv = render::csv(&summary_csv(&summary))
+        .map_err(|error| encode("summary.csv", error.to_string()))?;
     atomic::write(&place.join("summary.csv"), &csv)?;
     for (what, value) in [
         ("summary.json", serde_json::to_value(&summary)),

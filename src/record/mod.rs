@@ -16,7 +16,6 @@
 //! measures, scores or draws; `docs/metrics.md` defines every figure.
 
 mod atomic;
-mod columns;
 mod error;
 mod folder;
 mod found_rate;
@@ -29,12 +28,10 @@ mod realtime;
 mod row;
 mod series;
 mod summary;
-mod table;
 mod telemetry;
 mod time;
 mod timing;
 
-pub use columns::{columns, upstream_columns, write_csv};
 pub use error::{FolderError, JournalError, StorageError, free_bytes};
 pub use folder::{OpenMode, Opened, RunFolder};
 pub use found_rate::{FoundRate, MOST_MISSED, ModelRate, RateTrial};
@@ -52,12 +49,11 @@ pub use summary::{
     Counts, Latencies, MemorySummary, ModelSummary, ObjectSummary, ScoreSummary, SpeedSummary,
     StabilityCounts, Summary, summarise,
 };
-pub use table::{TableStyle, render_table, render_table_styled};
 pub use telemetry::{Hottest, TelemetrySummary, VideoTelemetry};
 pub use time::{utc_now, utc_text};
 
 pub use atomic::write as write_whole;
-pub(crate) use table::notes as table_notes;
+pub(crate) use summary::MODEL;
 
 #[cfg(test)]
 pub(crate) mod samples;

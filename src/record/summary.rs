@@ -231,7 +231,7 @@ impl StabilityCounts {
 }
 
 /// Name of the summed series of the networks' stages.
-pub(super) const MODEL: &str = "model";
+pub(crate) const MODEL: &str = "model";
 
 /// Recomputes everything from the rows, which are in the order they were finished.
 pub fn summarise(rows: &[ObjectRow]) -> Summary {

@@ -10,12 +10,11 @@ use super::html::{
 };
 use super::page::page;
 use super::plot::{Axis, Chart, Colour, Mark};
+use crate::figures::catalogue::{Better, Method, find as find_figure};
 use crate::figures::compare::render::{
     cells, covered, failures, headline, listed_differences, method, verdict,
 };
-use crate::figures::compare::{
-    Against, Better, Comparison, Figure, METRICS, Method, Metric, ModelComparison, Row, Source,
-};
+use crate::figures::compare::{Against, Change, Comparison, ModelComparison, Row, Source};
 
 /// Objects whose scores changed most that are listed.
 const LISTED: usize = 10;
@@ -135,7 +134,7 @@ fn in_short(comparison: &Comparison) -> Result<String, ReportError> {
     Ok(section("short", "In short", "", &body))
 }
 
-fn find<'f>(figures: &'f [Figure], names: &[&str]) -> Option<&'f Figure> {
+fn find<'f>(figures: &'f [Change], names: &[&str]) -> Option<&'f Change> {
     names
         .iter()
         .find_map(|name| figures.iter().find(|figure| figure.name == *name))
@@ -270,13 +269,9 @@ fn of_model(
     Ok(body)
 }
 
-fn metric(figure: &Figure) -> Option<&'static Metric> {
-    METRICS.iter().find(|metric| metric.name == figure.name)
-}
-
 /// Whether the second run is better: known where the whole interval is on one side.
-fn better(figure: &Figure) -> Option<bool> {
-    let higher = metric(figure)?.better == Better::Higher;
+fn better(figure: &Change) -> Option<bool> {
+    let higher = figure.figure.better == Better::Higher;
     let even = if figure.method == Method::Difference {
         0.0
     } else {
@@ -290,7 +285,7 @@ fn better(figure: &Figure) -> Option<bool> {
     }
 }
 
-fn colour(figure: &Figure) -> Colour {
+fn colour(figure: &Change) -> Colour {
     match better(figure) {
         _ if figure.unlike => Colour::Muted,
         Some(true) => Colour::Good,
@@ -300,12 +295,12 @@ fn colour(figure: &Figure) -> Colour {
 }
 
 /// Dots with their intervals, one row per figure.
-fn forest(name: String, figures: &[&Figure], x: Axis, even: f64) -> Chart {
+fn forest(name: String, figures: &[&Change], x: Axis, even: f64) -> Chart {
     let rows = figures
         .iter()
         .map(|figure| {
-            let arrow = match metric(figure).map(|metric| metric.better) {
-                Some(Better::Lower) => "\u{2193}",
+            let arrow = match figure.figure.better {
+                Better::Lower => "\u{2193}",
                 _ => "\u{2191}",
             };
             let star = if figure.unlike { " *" } else { "" };
@@ -346,7 +341,7 @@ fn forest(name: String, figures: &[&Figure], x: Axis, even: f64) -> Chart {
     }
 }
 
-fn keys(figures: &[&Figure], against: &Against) -> String {
+fn keys(figures: &[&Change], against: &Against) -> String {
     let b = &against.b;
     let all = [
         (Colour::Good, format!("{b} is better"), Key::Dot, true),
@@ -380,7 +375,7 @@ fn keys(figures: &[&Figure], against: &Against) -> String {
 }
 
 fn ratios(id: &str, against: &Against, model: &ModelComparison) -> Result<String, ReportError> {
-    let figures: Vec<&Figure> = model
+    let figures: Vec<&Change> = model
         .figures
         .iter()
         .filter(|f| f.method != Method::Difference)
@@ -424,7 +419,7 @@ fn differences(
     against: &Against,
     model: &ModelComparison,
 ) -> Result<String, ReportError> {
-    let figures: Vec<&Figure> = model
+    let figures: Vec<&Change> = model
         .figures
         .iter()
         .filter(|f| f.method == Method::Difference)
@@ -482,10 +477,10 @@ fn numbers(id: &str, against: &Against, model: &ModelComparison) -> String {
             };
             vec![
                 Cell::text(&label),
-                Cell::number(&with_unit(figure, &of_a))
+                Cell::number(&of_a)
                     .valued(figure.name, Some(figure.a))
                     .with("run", a),
-                Cell::number(&with_unit(figure, &of_b))
+                Cell::number(&of_b)
                     .valued(figure.name, Some(figure.b))
                     .with("run", b),
                 Cell::number(&match figure.method {
@@ -508,15 +503,6 @@ fn numbers(id: &str, against: &Against, model: &ModelComparison) -> String {
     out
 }
 
-fn with_unit(figure: &Figure, text: &str) -> String {
-    use crate::figures::compare::Unit;
-    match figure.unit {
-        Unit::FramesPerSecond => format!("{text} FPS"),
-        Unit::Percent => format!("{text} %"),
-        Unit::Milliseconds | Unit::Bytes => text.to_owned(),
-    }
-}
-
 /// Objects whose scores differ most between the runs.
 fn changed(
     id: &str,
@@ -532,8 +518,8 @@ fn changed(
         let rows = source.into_iter().flat_map(|source| &source.rows);
         let own = rows.filter(|row| row.model == tag && row.failed.is_none());
         own.filter_map(|row: &Row| {
-            let [j, f] = row.official?;
-            Some(((row.video.clone(), row.key().object), f64::midpoint(j, f)))
+            let jf = find_figure("jf")?.of_row(row)?;
+            Some(((row.video.clone(), row.key().object), jf))
         })
         .collect()
     };

@@ -5,15 +5,15 @@
 //! decimal commas (where the comma does not separate) are taken as they come. A cell that is
 //! neither a number nor empty is refused by its line; a figure that is NaN makes a failed row.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::CompareError;
 use super::source::{Facts, Row, Source, SourceKind};
-
-const MIB: f64 = 1024.0 * 1024.0;
+use crate::figures::catalogue::{Unit, compared, find};
+use crate::figures::stats::nearest_rank;
 
 /// Reads a file.
 pub(super) fn read(path: &Path, label: String) -> Result<Source, CompareError> {
@@ -250,8 +250,6 @@ impl<'a> Table<'a> {
         let measured =
             |name: &str| Ok::<_, CompareError>(number(name)?.filter(|value| value.is_finite()));
         let count = |name: &str| self.count(line, record, name);
-        let bytes = |name: &str| Ok::<_, CompareError>(measured(name)?.map(|mib| mib * MIB));
-        let percent = |name: &str| Ok::<_, CompareError>(measured(name)?.map(|part| part * 100.0));
         let pair =
             |a: &str, b: &str| Ok::<_, CompareError>(count(a)?.zip(count(b)?).map(|(a, b)| [a, b]));
         let mut failed = match self.cell(record, "status") {
@@ -275,7 +273,21 @@ impl<'a> Table<'a> {
             };
         }
         let (j, f) = (self.cell(record, "J"), self.cell(record, "F"));
-        let official = measured("official_J")?.zip(measured("official_F")?);
+        let mut figures = BTreeMap::new();
+        for figure in compared() {
+            let Some(column) = figure.column else {
+                continue;
+            };
+            let value = match column.name {
+                "fps" => clock.filter(|fps| fps.is_finite()),
+                // Older runners scored J alone.
+                "J" if !self.has("J") => measured("JandF_proxy")?,
+                name => measured(name)?,
+            };
+            if let Some(value) = value {
+                figures.insert(figure.name, value * column.times);
+            }
+        }
         // jetson_benchmark.py writes the frames of the whole video, whatever it processed.
         let frames = count("frames")?;
         let whole_video = kind == SourceKind::JetsonCsv;
@@ -304,23 +316,8 @@ impl<'a> Table<'a> {
                 false => Some(1),
             },
             random_init_seed: count("random_init_seed")?.map(|seed| seed as u64),
-            fps: clock.filter(|fps| fps.is_finite()),
-            fps_model: measured("fps_model")?,
-            fps_end_to_end: measured("fps_end_to_end")?,
-            p50_ms: measured("end_to_end_p50_ms")?,
-            p99_ms: measured("end_to_end_p99_ms")?,
-            setup_ms: measured("setup_ms")?,
-            official: official.map(|(j, f)| [j, f]),
-            upstream_j: match self.has("J") {
-                true => percent("J")?,
-                false => percent("JandF_proxy")?,
-            },
-            upstream_f: percent("F")?,
             j_equals_f: j.is_some() && j == f,
-            arena_bytes: bytes("arena_peak_MiB")?,
-            gpu_alloc_bytes: bytes("gpu_peak_alloc_MiB")?,
-            gpu_reserved_bytes: bytes("gpu_peak_reserved_MiB")?,
-            rss_bytes: bytes("cpu_peak_rss_MiB")?,
+            figures,
         })
     }
 
@@ -404,7 +401,7 @@ fn without_duplicates(
 
 /// Several runs of the same object become one row with the median of each figure.
 fn repeats(rows: Vec<Row>, notes: &mut Vec<String>) -> Vec<Row> {
-    let mut groups: std::collections::BTreeMap<_, Vec<Row>> = std::collections::BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<Row>> = BTreeMap::new();
     for mut row in rows {
         row.judge();
         groups.entry(row.key()).or_default().push(row);
@@ -424,16 +421,17 @@ fn merged(runs: Vec<Row>) -> Option<Row> {
     let Some(mut row) = good.first().map(|row| (*row).clone()) else {
         return any_failed;
     };
-    let over = |figure: fn(&Row) -> Option<f64>| -> Vec<f64> {
-        let mut values: Vec<f64> = good.iter().filter_map(|row| figure(row)).collect();
+    for (name, value) in &mut row.figures {
+        let mut values: Vec<f64> = good
+            .iter()
+            .filter_map(|row| row.figures.get(name).copied())
+            .collect();
         values.sort_by(f64::total_cmp);
-        values
-    };
-    let median = |values: Vec<f64>| crate::figures::stats::nearest_rank(&values, 50.0);
-    row.fps = median(over(|row| row.fps));
-    row.setup_ms = median(over(|row| row.setup_ms));
-    row.gpu_alloc_bytes = over(|row| row.gpu_alloc_bytes).last().copied();
-    row.gpu_reserved_bytes = over(|row| row.gpu_reserved_bytes).last().copied();
-    row.rss_bytes = over(|row| row.rss_bytes).last().copied();
+        let merged = match find(name).map(|figure| figure.unit) {
+            Some(Unit::Bytes) => values.last().copied(),
+            _ => nearest_rank(&values, 50.0),
+        };
+        *value = merged.unwrap_or(*value);
+    }
     Some(row)
 }

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::CompareError;
 use super::source::{Facts, Row, Source, SourceKind};
-use crate::record::{ObjectSummary, Score, Status, read_journal, summarise};
+use crate::figures::catalogue::{Figure, compared};
+use crate::record::{ObjectSummary, Status, read_journal, summarise};
 
 /// Options that decide what is timed and scored, and must be the same; with their words in tables.
 pub(super) const OPTIONS: [(&str, &str); 10] = [
@@ -170,13 +171,10 @@ fn device(run: &Value, baseline: &Value, objects: &[ObjectSummary]) -> Option<St
 
 fn row(object: &ObjectSummary) -> Row {
     let row = &object.row;
-    let wall = object.latency_ms.get("end_to_end");
-    let memory = row.memory.as_ref();
-    let arena = memory.and_then(|memory| memory.arena.as_ref());
-    let on_device = arena.filter(|arena| arena.on_device);
-    let torch = memory.and_then(|memory| memory.allocator.as_ref());
-    let official = row.scores.and_then(|scores| scores.official);
-    let upstream: Option<Score> = row.scores.and_then(|scores| scores.upstream);
+    let value = |figure: &'static Figure| {
+        let value = figure.of_object?(object).number?;
+        Some((figure.name, value))
+    };
     Row {
         video: object.key.video.clone(),
         object: object.key.object.clone(),
@@ -195,27 +193,7 @@ fn row(object: &ObjectSummary) -> Row {
         lockstep_objects: Some(row.lockstep_objects),
         frame_stride: Some(1),
         random_init_seed: row.random_init_seed,
-        fps: object.fps,
-        fps_model: object.fps_model,
-        fps_end_to_end: object.fps_end_to_end,
-        p50_ms: wall.map(|latency| latency.p50_ms),
-        p99_ms: wall.map(|latency| latency.p99_ms),
-        setup_ms: row.timing.as_ref().map(|timing| timing.setup_ms),
-        official: official.map(|score| [score.j * 100.0, score.f * 100.0]),
-        upstream_j: upstream.map(|score| score.j * 100.0),
-        upstream_f: upstream.map(|score| score.f * 100.0),
         j_equals_f: false,
-        arena_bytes: arena.map(|arena| arena.peak_bytes as f64),
-        gpu_alloc_bytes: on_device
-            .map(|arena| arena.peak_bytes)
-            .or_else(|| torch.and_then(|torch| torch.allocated_peak_bytes.get()))
-            .map(|bytes| bytes as f64),
-        gpu_reserved_bytes: on_device
-            .map(|arena| arena.slab_bytes)
-            .or_else(|| torch.and_then(|torch| torch.reserved_peak_bytes.get()))
-            .map(|bytes| bytes as f64),
-        rss_bytes: memory
-            .and_then(|m| m.rss_peak_bytes.get())
-            .map(|b| b as f64),
+        figures: compared().filter_map(value).collect(),
     }
 }

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::folder::OPTIONS;
-use super::metric::Area;
 use super::pairs::{ModelPairs, Pair};
 use super::source::{Row, Source, SourceKind};
+use crate::figures::catalogue::Area;
 
 /// Something that is not alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -12,7 +12,6 @@ mod csv_file;
 mod error;
 mod folder;
 mod likeness;
-mod metric;
 mod pairs;
 pub(crate) mod render;
 mod source;
@@ -20,11 +19,10 @@ mod threshold;
 
 pub use error::CompareError;
 pub use likeness::Difference;
-pub use metric::{Area, Better, METRICS, Method, Metric, Unit, metric_names};
-pub use pairs::{Coverage, Figure};
+pub use pairs::{Change, Coverage};
 pub use render::{render_markdown, render_text};
 pub use source::{Facts, Row, Source, SourceKind};
-pub use threshold::{Threshold, Verdict};
+pub use threshold::{Threshold, Verdict, threshold_names};
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -76,7 +74,7 @@ pub struct ModelComparison {
     /// Rows behind the figures.
     pub coverage: Coverage,
     /// The figures; empty when they are withheld.
-    pub figures: Vec<Figure>,
+    pub figures: Vec<Change>,
 }
 
 /// How runs are compared.
@@ -131,11 +129,10 @@ fn set_against(a: &Source, b: &Source, options: &CompareOptions) -> Result<Again
     let paired = pairs::pair(a, b)?;
     let differences = likeness::differences(a, b, &paired);
     let withheld = !options.anyway && differences.iter().any(|difference| difference.blocks);
-    let unlike = |figure: &Figure, model: &str| {
-        let metric = METRICS.iter().find(|metric| metric.name == figure.name);
+    let unlike = |change: &Change, model: &str| {
         let concerns = |d: &&Difference| d.model.as_deref().is_none_or(|of| of == model);
         let mut concerning = differences.iter().filter(|d| d.blocks).filter(concerns);
-        concerning.any(|d| metric.is_some_and(|metric| d.areas.contains(&metric.area)))
+        concerning.any(|d| d.areas.contains(&change.figure.area))
     };
     let mut models = Vec::new();
     let mut verdicts = Vec::new();

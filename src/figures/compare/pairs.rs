@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::CompareError;
-use super::metric::{METRICS, Method, Metric, Unit};
 use super::source::{Row, Source};
+use crate::figures::catalogue::{Figure, Method, Unit, compared};
 use crate::figures::stats::{Bootstrap, Estimate, Interval};
 
 /// Rows of the same (video, object, model), both of them ok.
@@ -141,8 +141,11 @@ fn of_model<'a>(a: &'a Source, b: &'a Source, model_a: &str, model_b: &str) -> M
 }
 
 /// One figure of both runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Figure {
+#[derive(Clone, Debug, Serialize)]
+pub struct Change {
+    /// Its entry in the catalogue.
+    #[serde(skip)]
+    pub figure: &'static Figure,
     /// Its name, as in `--threshold`.
     pub name: &'static str,
     /// Its name in tables.
@@ -167,21 +170,20 @@ pub struct Figure {
 }
 
 /// The figures that both runs have.
-pub(super) fn figures(model: &ModelPairs<'_>, bootstrap: Bootstrap) -> Vec<Figure> {
-    METRICS
-        .iter()
-        .filter_map(|metric| figure(metric, &model.pairs, bootstrap))
+pub(super) fn figures(model: &ModelPairs<'_>, bootstrap: Bootstrap) -> Vec<Change> {
+    compared()
+        .filter_map(|figure| change(figure, &model.pairs, bootstrap))
         .collect()
 }
 
-fn figure(metric: &Metric, pairs: &[Pair<'_>], bootstrap: Bootstrap) -> Option<Figure> {
+fn change(figure: &'static Figure, pairs: &[Pair<'_>], bootstrap: Bootstrap) -> Option<Change> {
+    let method = figure.method();
     let mut by_video: BTreeMap<&str, [Vec<f64>; 2]> = BTreeMap::new();
     let mut count = 0;
     for pair in pairs {
-        let usable = |value: &f64| {
-            value.is_finite() && (metric.method == Method::Difference || *value > 0.0)
-        };
-        let values = [pair.a, pair.b].map(|row| (metric.value)(row).filter(usable));
+        let usable =
+            |value: &f64| value.is_finite() && (method == Method::Difference || *value > 0.0);
+        let values = [pair.a, pair.b].map(|row| figure.of_row(row).filter(usable));
         let [Some(a), Some(b)] = values else { continue };
         let [of_a, of_b] = by_video.entry(&pair.a.video).or_default();
         of_a.push(a);
@@ -203,7 +205,7 @@ fn figure(metric: &Metric, pairs: &[Pair<'_>], bootstrap: Bootstrap) -> Option<F
         by_video.values().map(of_video).collect()
     };
     let most = |values: Vec<Vec<f64>>| values.into_iter().flatten().fold(0.0, f64::max);
-    let (a, b, change) = match metric.method {
+    let (a, b, change) = match method {
         Method::Ratio => (
             bootstrap.geometric_mean(&side(0))?.value,
             bootstrap.geometric_mean(&side(1))?.value,
@@ -223,11 +225,12 @@ fn figure(metric: &Metric, pairs: &[Pair<'_>], bootstrap: Bootstrap) -> Option<F
             (a, b, change)
         }
     };
-    Some(Figure {
-        name: metric.name,
-        label: metric.label,
-        unit: metric.unit,
-        method: metric.method,
+    Some(Change {
+        figure,
+        name: figure.name,
+        label: figure.label,
+        unit: figure.unit,
+        method,
         pairs: count,
         a,
         b,

@@ -2,12 +2,11 @@
 
 use std::fmt::Write;
 
-use super::metric::{Method, Unit};
-use super::pairs::{Coverage, Figure};
+use super::pairs::{Change, Coverage};
 use super::source::Source;
 use super::threshold::Verdict;
 use super::{Against, Comparison, ModelComparison};
-use crate::figures::stats;
+use crate::figures::catalogue::{Area, Method, find};
 
 /// Fewer videos than this make intervals that are rough.
 const FEW_VIDEOS: usize = 10;
@@ -216,11 +215,11 @@ fn differences(out: &mut String, form: &dyn Form, against: &Against) {
     }
 }
 
-fn area(area: &super::Area) -> &'static str {
+fn area(area: &Area) -> &'static str {
     match area {
-        super::Area::Speed => "speed",
-        super::Area::Scores => "scores",
-        super::Area::Memory => "memory",
+        Area::Scores => "scores",
+        Area::Memory => "memory",
+        _ => "speed",
     }
 }
 
@@ -300,7 +299,7 @@ pub(crate) fn failures(against: &Against, coverage: &Coverage) -> Vec<String> {
 }
 
 /// A figure as the cells of a table: its name, both values, the change and its interval.
-pub(crate) fn cells(figure: &Figure) -> [String; 5] {
+pub(crate) fn cells(figure: &Change) -> [String; 5] {
     let change = match figure.method {
         Method::Difference => format!("{:+.2}", figure.change),
         Method::Ratio | Method::RatioOfMaxima => format!("{}x", ratio(figure.change)),
@@ -314,28 +313,11 @@ pub(crate) fn cells(figure: &Figure) -> [String; 5] {
     let mark = if figure.unlike { " *" } else { "" };
     [
         format!("{}{mark}", figure.label),
-        value(figure.unit, figure.a),
-        value(figure.unit, figure.b),
+        figure.unit.text(figure.a),
+        figure.unit.text(figure.b),
         change,
         interval,
     ]
-}
-
-fn value(unit: Unit, value: f64) -> String {
-    match unit {
-        Unit::FramesPerSecond => significant(value),
-        Unit::Milliseconds => stats::milliseconds(value),
-        Unit::Percent => format!("{value:.2}"),
-        Unit::Bytes => stats::bytes(value as u64),
-    }
-}
-
-fn significant(value: f64) -> String {
-    match value {
-        v if v >= 100.0 => format!("{v:.1}"),
-        v if v >= 1.0 => format!("{v:.2}"),
-        v => format!("{v:.3}"),
-    }
 }
 
 fn ratio(value: f64) -> String {
@@ -423,8 +405,7 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
 }
 
 fn ratio_or_points(name: &str, change: f64) -> String {
-    let metric = super::METRICS.iter().find(|metric| metric.name == name);
-    match metric.map(|metric| metric.method) {
+    match find(name).map(|figure| figure.method()) {
         Some(Method::Difference) => format!("{change:+.2} points"),
         _ => format!("{}x", ratio(change)),
     }

@@ -119,34 +119,10 @@ pub struct Row {
     pub frame_stride: Option<usize>,
     /// Seed of a random initialisation.
     pub random_init_seed: Option<u64>,
-    /// Frames per second over the region that the Python benchmark times.
-    pub fps: Option<f64>,
-    /// Over the networks alone.
-    pub fps_model: Option<f64>,
-    /// Over wall clock.
-    pub fps_end_to_end: Option<f64>,
-    /// Median wall clock of a frame in milliseconds.
-    pub p50_ms: Option<f64>,
-    /// 99th percentile of it.
-    pub p99_ms: Option<f64>,
-    /// Set-up in milliseconds.
-    pub setup_ms: Option<f64>,
-    /// Official J and F in percent.
-    pub official: Option<[f64; 2]>,
-    /// J by the Python benchmark's formula, in percent.
-    pub upstream_j: Option<f64>,
-    /// F by the Python benchmark's formula, in percent.
-    pub upstream_f: Option<f64>,
     /// Whether J and F of the file are the same to the last digit.
     pub j_equals_f: bool,
-    /// Peak of the arena in bytes, wherever it is.
-    pub arena_bytes: Option<f64>,
-    /// Peak of what PyTorch's allocator, or the arena on a device, had handed out, in bytes.
-    pub gpu_alloc_bytes: Option<f64>,
-    /// Peak of what it had taken from the driver, in bytes.
-    pub gpu_reserved_bytes: Option<f64>,
-    /// Peak resident set in bytes.
-    pub rss_bytes: Option<f64>,
+    /// Values of [`compared`](crate::figures::catalogue::compared) figures by name, in their units.
+    pub figures: BTreeMap<&'static str, f64>,
 }
 
 /// More frames per second than this is no speed but a failure: the Python benchmark divides the
@@ -172,25 +148,10 @@ impl Row {
         }
     }
 
-    /// Frames per second with the set-up of the object counted as well: frames over set-up plus
-    /// wall clock (or the only clock that the file has).
-    pub fn fps_with_setup(&self) -> Option<f64> {
-        let frames = self.frames? as f64;
-        let fps = self.fps_end_to_end.or(self.fps)?;
-        Some(frames / (self.setup_ms? / 1000.0 + frames / fps))
-    }
-
-    /// Objects times frames per second, over wall clock (or the only clock that the file has).
-    pub fn object_fps(&self) -> Option<f64> {
-        Some(self.fps_end_to_end.or(self.fps)? * self.lockstep_objects.unwrap_or(1) as f64)
-    }
-
     /// Turns the row into a failed one when its figures are no measurement.
     pub(super) fn judge(&mut self) {
-        let fps = match self.fps {
-            _ if self.failed.is_some() => return,
-            None => return,
-            Some(fps) => fps,
+        let Some(&fps) = self.figures.get("fps").filter(|_| self.failed.is_none()) else {
+            return;
         };
         if fps > ABSURD_FPS {
             self.failed = Some(format!(

@@ -20,16 +20,14 @@ fn source(label: &str, rows: &[(&str, &str, f64, f64)]) -> Source {
                 object: (*object).to_owned(),
                 model: "m_points".to_owned(),
                 image_size: Some(1024),
-                fps: Some(*fps),
-                official: Some([*jf, *jf]),
-                rss_bytes: Some(fps * 1e6),
+                figures: [("fps", *fps), ("j", *jf), ("f", *jf), ("rss", fps * 1e6)].into(),
                 ..Row::default()
             })
             .collect(),
     }
 }
 
-fn figure<'a>(comparison: &'a Comparison, name: &str) -> &'a Figure {
+fn figure<'a>(comparison: &'a Comparison, name: &str) -> &'a Change {
     let figures = &comparison.against[0].models[0].figures;
     figures.iter().find(|figure| figure.name == name).unwrap()
 }
@@ -201,9 +199,9 @@ fn thresholds_hold_fail_and_say_how_sure() {
     for (text, says) in [
         ("fps", "NAME=LIMIT"),
         ("speed=1", "there are "),
-        ("fps=fast", "no number"),
+        ("fps=fast", "not a number"),
         ("fps=-5", "loss of 5 %"),
-        ("jf=nan", "no number"),
+        ("jf=nan", "not a number"),
     ] {
         let error = text.parse::<Threshold>().unwrap_err().to_string();
         assert!(error.contains(says), "{error}");

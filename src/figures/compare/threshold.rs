@@ -9,13 +9,13 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::CompareError;
-use super::metric::{Better, METRICS, Method, Metric, metric_names};
-use super::pairs::Figure;
+use super::pairs::Change;
+use crate::figures::catalogue::{Better, Figure, Method, compared};
 
 /// One threshold.
 #[derive(Clone, Copy, Debug)]
 pub struct Threshold {
-    metric: &'static Metric,
+    figure: &'static Figure,
     limit: f64,
 }
 
@@ -38,6 +38,12 @@ pub struct Verdict {
     pub sure: Option<bool>,
 }
 
+/// Names of the figures that a threshold can be on.
+pub fn threshold_names() -> String {
+    let names: Vec<&str> = compared().map(|figure| figure.name).collect();
+    names.join(", ")
+}
+
 impl FromStr for Threshold {
     type Err = CompareError;
 
@@ -49,14 +55,13 @@ impl FromStr for Threshold {
         let (name, limit) = text
             .split_once('=')
             .ok_or_else(|| refuse("write NAME=LIMIT, such as fps=0.95 or jf=-0.5".to_owned()))?;
-        let metric = METRICS
-            .iter()
-            .find(|metric| metric.name == name.trim())
+        let figure = compared()
+            .find(|figure| figure.name == name.trim())
             .ok_or_else(|| {
                 refuse(format!(
-                    "{:?} is no figure; there are {}",
+                    "{:?} is not a figure; there are {}",
                     name.trim(),
-                    metric_names().join(", ")
+                    threshold_names()
                 ))
             })?;
         let limit: f64 = limit
@@ -64,35 +69,35 @@ impl FromStr for Threshold {
             .parse()
             .ok()
             .filter(|limit: &f64| limit.is_finite())
-            .ok_or_else(|| refuse(format!("{:?} is no number", limit.trim())))?;
-        if metric.method != Method::Difference && limit <= 0.0 {
+            .ok_or_else(|| refuse(format!("{:?} is not a number", limit.trim())))?;
+        if figure.method() != Method::Difference && limit <= 0.0 {
             return Err(refuse(format!(
                 "{} is compared by its ratio, which is above 0; write {}=0.95 for a loss of 5 %",
-                metric.name, metric.name
+                figure.name, figure.name
             )));
         }
-        Ok(Self { metric, limit })
+        Ok(Self { figure, limit })
     }
 }
 
 impl Threshold {
     /// The figure's name.
     pub fn name(&self) -> &'static str {
-        self.metric.name
+        self.figure.name
     }
 
     /// Judges a model's figures; `None` when the figure is not among them.
-    pub(super) fn judge(&self, model: &str, figures: &[Figure]) -> Option<Verdict> {
+    pub(super) fn judge(&self, model: &str, figures: &[Change]) -> Option<Verdict> {
         let figure = figures
             .iter()
-            .find(|figure| figure.name == self.metric.name)?;
-        let (bound, on_good_side): (_, Box<dyn Fn(f64) -> bool>) = match self.metric.better {
+            .find(|figure| figure.name == self.figure.name)?;
+        let (bound, on_good_side): (_, Box<dyn Fn(f64) -> bool>) = match self.figure.better {
             Better::Higher => ("at least", Box::new(|change| change >= self.limit)),
-            Better::Lower => ("at most", Box::new(|change| change <= self.limit)),
+            Better::Lower | Better::Neither => ("at most", Box::new(|change| change <= self.limit)),
         };
         let holds = on_good_side(figure.change);
         Some(Verdict {
-            name: self.metric.name.to_owned(),
+            name: self.figure.name.to_owned(),
             model: model.to_owned(),
             limit: self.limit,
             bound,

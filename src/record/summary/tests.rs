@@ -289,7 +289,8 @@ fn pytorchs_allocator_fills_the_gpu_columns_and_its_own() {
     let seen = &summary.models[0].memory;
     assert_eq!(seen.allocator_reserved_bytes, Some(400 << 20));
     assert_eq!(seen.allocator_inactive_split_bytes, Some(50 << 20));
-    let text = crate::record::write_csv(&summary).unwrap();
+    let table = crate::figures::columns::summary_csv(&summary);
+    let text = crate::render::csv(&table).unwrap();
     let mut reader = csv::Reader::from_reader(text.as_slice());
     let names = reader.headers().unwrap().clone();
     let cells = reader.records().next().unwrap().unwrap();

@@ -275,12 +275,7 @@ fn warnings(record: &RunRecord) -> Vec<String> {
             "The run is {state}: what follows covers the objects that were finished."
         )),
     }
-    let of_table = crate::record::table_notes(&record.summary);
-    found.extend(
-        of_table
-            .iter()
-            .map(|note| note.trim_start_matches("NOTE: ").to_owned()),
-    );
+    found.extend(crate::figures::tables::notes(&record.summary));
     found.extend(record.warnings.iter().cloned());
     found
 }
