@@ -5,11 +5,11 @@ use super::print;
 use super::report::write;
 use crate::figures::compare::{
     CompareError, CompareOptions, Comparison, Threshold, compare, label, read_source,
-    render_markdown, render_text, threshold_names,
+    threshold_names,
 };
 use crate::figures::stats::Bootstrap;
-use crate::render::Style;
-use crate::report::render_comparison;
+use crate::render::{Style, html, markdown, sections};
+use crate::report::of_comparison;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -113,19 +113,20 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
 }
 
 fn report(args: &CompareArgs, comparison: &Comparison) -> anyhow::Result<()> {
+    let document = of_comparison(comparison);
     let mut table = true;
     if let Some(path) = &args.markdown {
-        table &= !write(path, &render_markdown(comparison))?;
+        table &= !write(path, &markdown(&document.sections))?;
     }
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(comparison)?;
         table &= !write(path, &format!("{text}\n"))?;
     }
     if let Some(path) = &args.html {
-        table &= !write(path, &render_comparison(comparison)?)?;
+        table &= !write(path, &html(&document)?)?;
     }
     if table {
-        print(&render_text(comparison, Style::stdout().width))?;
+        print(&sections(&document.sections, Style::stdout()))?;
     }
     Ok(())
 }

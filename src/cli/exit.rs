@@ -36,7 +36,6 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             crate::dataset::synth::SynthError,
             crate::reference::parity::ParityError,
             crate::figures::compare::CompareError,
-            crate::report::ReportError,
             crate::benchmark::ShardError,
             crate::record::MergeError,
             crate::media::video::VideoError,

@@ -1,7 +1,8 @@
 //! `masklet report`, and the report that ends a run.
 
 use super::print;
-use crate::report::{REPORT_FILE, RunRecord, render_run};
+use crate::render::html;
+use crate::report::{REPORT_FILE, RunRecord, of_run};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -23,14 +24,14 @@ pub struct ReportArgs {
 /// Makes it.
 ///
 /// # Errors
-/// [`crate::report::ReportError`] for a folder that holds no run, `StorageError` for a file that
+/// [`crate::error::Error`] for a folder that holds no run, `StorageError` for a file that
 /// cannot be written.
 pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
     let out = args
         .out
         .clone()
         .unwrap_or_else(|| args.run.join(REPORT_FILE));
-    let page = render_run(&RunRecord::read(&args.run)?)?;
+    let page = html(&of_run(&RunRecord::read(&args.run)?))?;
     if !write(&out, &page)? {
         print(&format!("Report: {}\n", out.display()))?;
     }
@@ -45,7 +46,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
 pub fn after_run(run: &Path) -> Result<PathBuf, String> {
     let out = run.join(REPORT_FILE);
     let made = || -> anyhow::Result<()> {
-        write(&out, &render_run(&RunRecord::read(run)?)?)?;
+        write(&out, &html(&of_run(&RunRecord::read(run)?))?)?;
         Ok(())
     };
     match made() {

@@ -69,7 +69,11 @@ fn columns() -> impl Iterator<Item = Column<'static>> {
 /// One row per (video, object, model).
 pub fn summary_csv(summary: &Summary) -> Table {
     let columns: Vec<Column<'_>> = columns().collect();
-    let row = |object| columns.iter().map(move |(_, cell)| Cell::text(cell(object)));
+    let row = |object| {
+        columns
+            .iter()
+            .map(move |(_, cell)| Cell::text(cell(object)))
+    };
     Table::new("summary", columns.iter().map(|(name, _)| Cell::text(name)))
         .with_rows(summary.objects.iter().map(row))
 }

@@ -1,5 +1,7 @@
 //! The document model.
 
+use super::plot::{Chart, Shape};
+
 /// How a text is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tone {
@@ -33,6 +35,111 @@ pub enum Block {
     Pairs(Vec<(String, Cell)>),
     /// A table.
     Table(Table),
+    /// Things beside each other, each with a few pairs.
+    Cards(Vec<Card>),
+    /// A plot; for HTML only.
+    Plot(Box<Plot>),
+    /// What colours mean; for HTML only.
+    Legend(Vec<Key>),
+    /// Pictures; for HTML only.
+    Gallery(Vec<Exhibit>),
+}
+
+/// A document of sections.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its title.
+    pub title: String,
+    /// What it is about, in a line.
+    pub about: String,
+    /// Small print below.
+    pub small: String,
+    /// Its sections.
+    pub sections: Vec<Section>,
+}
+
+/// A card.
+#[derive(Clone, Debug, Default)]
+pub struct Card {
+    /// Its heading.
+    pub heading: String,
+    /// Below the heading, in small print.
+    pub note: String,
+    /// CSS colour of its edge; none where empty.
+    pub colour: String,
+    /// Whether its values are shown large.
+    pub large: bool,
+    /// Names and values.
+    pub pairs: Vec<(String, Cell)>,
+    /// Names and values for programs that read the page.
+    pub data: Vec<(&'static str, String)>,
+}
+
+/// A plot with its heading, what it shows and which direction is good.
+#[derive(Clone, Debug)]
+pub struct Plot {
+    /// Its anchor.
+    pub id: String,
+    /// Its heading.
+    pub heading: String,
+    /// What it shows.
+    pub caption: String,
+    /// What colours and shapes mean.
+    pub legend: Vec<Key>,
+    /// What is drawn.
+    pub chart: Chart,
+}
+
+/// An entry of a legend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// A CSS colour.
+    pub colour: String,
+    /// What it means.
+    pub words: String,
+    /// The form of the sample.
+    pub sample: Sample,
+}
+
+/// The form of a legend's sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// A filled box.
+    Box,
+    /// A line.
+    Line,
+    /// A dashed line.
+    Dashed,
+    /// A dot of a shape.
+    Dot(Shape),
+    /// A ring.
+    Ring,
+}
+
+/// Something shown with pictures.
+#[derive(Clone, Debug, Default)]
+pub struct Exhibit {
+    /// Its heading.
+    pub heading: String,
+    /// Lines below it.
+    pub lines: Vec<String>,
+    /// Pictures with their captions.
+    pub pictures: Vec<(Picture, String)>,
+    /// Why there are none; may be empty.
+    pub missing: String,
+    /// Names and values for programs that read the page.
+    pub data: Vec<(&'static str, String)>,
+}
+
+/// A JPEG in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// The file.
+    pub jpeg: Vec<u8>,
 }
 
 /// An entry of a list.
@@ -49,6 +156,8 @@ pub struct Item {
 pub struct Section {
     /// Its anchor.
     pub id: String,
+    /// Its words in the list of contents; not in it where empty.
+    pub link: String,
     /// Its heading.
     pub heading: String,
     /// What it is, in a sentence; may be empty.
@@ -89,6 +198,16 @@ pub struct Table {
 }
 
 impl Block {
+    /// A heading.
+    pub fn heading(text: impl Into<String>) -> Self {
+        Self::Heading(text.into())
+    }
+
+    /// Why there is nothing to see.
+    pub fn nothing(why: impl Into<String>) -> Self {
+        Self::Nothing(why.into())
+    }
+
     /// A list of plain entries.
     pub fn list(items: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let item = |text: String| Item {
@@ -106,6 +225,35 @@ impl Block {
             Self::List(items) => items.is_empty(),
             Self::Pairs(pairs) => pairs.is_empty(),
             Self::Table(table) => table.rows.is_empty(),
+            Self::Cards(cards) => cards.is_empty(),
+            Self::Legend(keys) => keys.is_empty(),
+            Self::Gallery(exhibits) => exhibits.is_empty(),
+            Self::Plot(_) => false,
+        }
+    }
+}
+
+impl Section {
+    /// A section.
+    pub fn new(id: &str, link: &str, heading: &str, lead: &str, blocks: Vec<Block>) -> Self {
+        let own = str::to_owned;
+        Self {
+            id: own(id),
+            link: own(link),
+            heading: own(heading),
+            lead: own(lead),
+            blocks,
+        }
+    }
+}
+
+impl Key {
+    /// An entry.
+    pub fn new(colour: impl Into<String>, words: impl Into<String>, sample: Sample) -> Self {
+        Self {
+            colour: colour.into(),
+            words: words.into(),
+            sample,
         }
     }
 }
@@ -201,4 +349,15 @@ pub fn counted(count: usize, word: &str) -> String {
         1 => format!("1 {word}"),
         count => format!("{count} {word}s"),
     }
+}
+
+/// A card where there is no room for one: its values in brackets.
+pub(super) fn in_a_line(card: &Card) -> String {
+    let values: Vec<&str> = card
+        .pairs
+        .iter()
+        .filter(|(_, value)| !value.missing)
+        .map(|(_, value)| value.text.as_str())
+        .collect();
+    format!("{} ({})", card.heading, values.join("; "))
 }

@@ -1,5 +1,6 @@
 //! Documents as Markdown.
 
+use super::document::in_a_line;
 use super::{Block, Cell, Section, Table};
 
 /// Sections as Markdown; their headings are of the third level.
@@ -39,6 +40,8 @@ fn of_block(block: &Block) -> String {
                 .map(|(name, value)| format!("{}: {}", escaped(name), of_cell(value))),
         ),
         Block::Table(table) => of_table(table),
+        Block::Cards(cards) => list(&mut cards.iter().map(|card| escaped(&in_a_line(card)))),
+        Block::Plot(_) | Block::Legend(_) | Block::Gallery(_) => String::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Documents as text for a terminal.
 
+use super::document::in_a_line;
 use super::{Block, Cell, Section, Table, Tone};
 use std::io::IsTerminal;
 use textwrap::core::display_width;
@@ -85,12 +86,20 @@ impl Style {
 pub fn terminal(blocks: &[Block], style: Style) -> String {
     let mut out = String::new();
     let mut below_heading = true;
-    for block in blocks.iter().filter(|block| !block.is_empty()) {
+    for block in blocks {
+        let text = if block.is_empty() {
+            String::new()
+        } else {
+            of_block(block, style)
+        };
+        if text.is_empty() {
+            continue;
+        }
         if !below_heading {
             out.push('\n');
         }
         below_heading = matches!(block, Block::Heading(_));
-        out.push_str(&of_block(block, style));
+        out.push_str(&text);
     }
     out
 }
@@ -135,6 +144,11 @@ fn of_block(block: &Block, style: Style) -> String {
             pairs.iter().map(line).collect()
         }
         Block::Table(table) => of_table(table, style),
+        Block::Cards(cards) => {
+            let card = |card| style.filled(&in_a_line(card), "", "  ");
+            cards.iter().map(card).collect()
+        }
+        Block::Plot(_) | Block::Legend(_) | Block::Gallery(_) => String::new(),
     }
 }
 

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::picture::{Box2, Outline, Picture, draw};
+use super::picture::{Box2, Outline, draw};
 use crate::clip::mask_file_name;
 use crate::dataset::{ObjectTrack, Split, SplitOptions, Video};
 use crate::mask::Mask;
 use crate::media::image::{decode_rgb, read_mask_png};
 use crate::record::{Score, Summary};
+use crate::render::Picture;
 
 /// Annotated frames that are looked at for the one with the worst mask.
 const LOOKED_AT: usize = 12;

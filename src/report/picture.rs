@@ -1,36 +1,17 @@
 //! A small JPEG of a frame, cropped to an object, with the outlines of masks.
 
-use base64::Engine;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{PixelType, ResizeOptions};
 
 use crate::mask::{BoundingBox, Mask};
 use crate::media::image::RgbImage;
+use crate::render::Picture;
 
 /// Largest width and height, where there are few pictures beside each other and where many.
-const LARGE: (f64, f64) = (256.0, 192.0);
-const SMALL: (f64, f64) = (200.0, 160.0);
+const LARGE: (f64, f64) = (400.0, 300.0);
+const SMALL: (f64, f64) = (280.0, 210.0);
 /// JPEG quality, 1 to 100.
 const QUALITY: u8 = 65;
-
-/// A JPEG in memory.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Picture {
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// The file.
-    pub jpeg: Vec<u8>,
-}
-
-impl Picture {
-    /// As the address of an image that is in the page itself.
-    pub fn data_uri(&self) -> String {
-        let text = base64::engine::general_purpose::STANDARD.encode(&self.jpeg);
-        format!("data:image/jpeg;base64,{text}")
-    }
-}
 
 /// A mask whose outline is drawn.
 pub(super) struct Outline<'m> {
@@ -228,20 +209,20 @@ mod tests {
         });
         let seen = Box2::around(mask.bounding_box().into_iter(), (640, 480));
         let picture = draw(&rgb, seen, &[Outline::predicted(&mask)], true).unwrap();
-        assert_eq!((picture.width, picture.height), (256, 192));
-        assert!(picture.jpeg.len() < 12_000, "{}", picture.jpeg.len());
+        assert_eq!((picture.width, picture.height), (400, 300));
+        assert!(picture.jpeg.len() < 24_000, "{}", picture.jpeg.len());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.jpg");
         std::fs::write(&path, &picture.jpeg).unwrap();
         let shown = crate::media::image::decode_rgb(&path).unwrap();
         let orange = |x: usize, y: usize| {
-            let at = (y * 256 + x) * 3;
+            let at = (y * 400 + x) * 3;
             shown.data[at] > 180 && shown.data[at + 2] < 90
         };
         // The mask's middle is the picture's; a third of the frame is shown.
-        let row: Vec<usize> = (0..256).filter(|x| orange(*x, 96)).collect();
-        assert!(!row.is_empty() && !orange(128, 96), "{row:?}");
-        let edge = (300.0 - seen.left) / seen.width * 256.0;
+        let row: Vec<usize> = (0..400).filter(|x| orange(*x, 150)).collect();
+        assert!(!row.is_empty() && !orange(200, 150), "{row:?}");
+        let edge = (300.0 - seen.left) / seen.width * 400.0;
         assert!(
             row.iter().any(|x| (*x as f64 - edge).abs() < 3.0),
             "{row:?} {edge}"

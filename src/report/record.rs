@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::ReportError;
 use super::hardest::{HardObject, hardest};
 use super::telemetry::{TelemetrySeries, read_all};
+use crate::error::{Context, Error, Result, WithClass};
 use crate::record::{ObjectRow, Summary, read_journal, summarise, utc_now};
 
 /// Objects that are shown with pictures.
@@ -39,14 +39,16 @@ impl RunRecord {
     /// reason in its place.
     ///
     /// # Errors
-    /// [`ReportError`] for a folder without a journal, and for a journal or a `run.json` that is
+    /// [`Error`] for a folder without a journal, and for a journal or a `run.json` that is
     /// damaged.
-    pub fn read(run: &Path) -> Result<Self, ReportError> {
+    pub fn read(run: &Path) -> Result<Self> {
         let journal = run.join("journal.jsonl");
         if !journal.is_file() {
-            return Err(ReportError::NotARun {
-                path: run.to_owned(),
-            });
+            return Err(Error::usage(format!(
+                "{} is not a run folder: it has no journal.jsonl; give the folder that `masklet run` \
+                 wrote (--out-dir)",
+                run.display()
+            )));
         }
         let found = read_journal(&journal)?;
         let manifest = read_manifest(run)?;
@@ -82,15 +84,16 @@ impl RunRecord {
     }
 }
 
-fn read_manifest(run: &Path) -> Result<Value, ReportError> {
+fn read_manifest(run: &Path) -> Result<Value> {
     let path = run.join("run.json");
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Value::Null),
-        Err(source) => return Err(ReportError::Read { path, source }),
-    };
-    serde_json::from_slice(&text).map_err(|error| ReportError::Manifest {
-        path,
-        why: error.to_string(),
+    if !path.exists() {
+        return Ok(Value::Null);
+    }
+    let text = std::fs::read(&path).context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text).data(|| {
+        format!(
+            "{} is not JSON; restore it, or remove it to have a report without it",
+            path.display()
+        )
     })
 }

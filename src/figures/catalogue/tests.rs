@@ -58,13 +58,8 @@ fn documented() -> String {
         "figures",
         head.map(|text| Cell::text(text.replace('`', ""))),
     );
-    let section = Section {
-        id: String::new(),
-        heading: String::new(),
-        lead: String::new(),
-        blocks: vec![Block::Table(table.with_rows(rows))],
-    };
-    markdown(&[section])
+    let table = Block::Table(table.with_rows(rows));
+    markdown(&[Section::new("", "", "", "", vec![table])])
 }
 
 /// `MASKLET_WRITE_DOCS=1` writes the table.

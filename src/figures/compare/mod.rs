@@ -6,21 +6,19 @@
 //! are 95 % percentile bootstrap intervals over videos. What is not alike is named first, and
 //! withholds the figures unless they are asked for all the same.
 //!
-//! It runs nothing and measures nothing; printing is in [`render_text`] and [`render_markdown`].
+//! It runs nothing and measures nothing; [`crate::report::of_comparison`] makes a document of it.
 
 mod csv_file;
 mod error;
 mod folder;
 mod likeness;
 mod pairs;
-pub(crate) mod render;
 mod source;
 mod threshold;
 
 pub use error::CompareError;
 pub use likeness::Difference;
 pub use pairs::{Change, Coverage};
-pub use render::{render_markdown, render_text};
 pub use source::{Facts, Row, Source, SourceKind};
 pub use threshold::{Threshold, Verdict, threshold_names};
 

@@ -27,6 +27,14 @@ fn source(label: &str, rows: &[(&str, &str, f64, f64)]) -> Source {
     }
 }
 
+fn printed(comparison: &Comparison) -> String {
+    use crate::render::{Style, sections};
+    sections(
+        &crate::report::of_comparison(comparison).sections,
+        Style::PLAIN,
+    )
+}
+
 fn figure<'a>(comparison: &'a Comparison, name: &str) -> &'a Change {
     let figures = &comparison.against[0].models[0].figures;
     figures.iter().find(|figure| figure.name == name).unwrap()
@@ -73,12 +81,12 @@ fn unlike_runs_have_no_figures_unless_asked_for() {
     };
     let comparison = compare(vec![a.clone(), b.clone()], &options).unwrap();
     assert_eq!(comparison.withheld(), 1);
-    let text = render_text(&comparison, 80);
+    let text = printed(&comparison);
     assert!(text.contains("image size: 1024 in A, 512 in B"), "{text}");
     assert!(!text.contains("2.000x"), "{text}");
     options.anyway = true;
     let comparison = compare(vec![a, b], &options).unwrap();
-    let text = render_text(&comparison, 80);
+    let text = printed(&comparison);
     let differences = text.find("image size: 1024 in A").unwrap();
     assert!(differences < text.find("2.000x").unwrap(), "{text}");
     assert!(text.contains(" * "), "{text}");

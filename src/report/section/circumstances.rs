@@ -2,40 +2,46 @@
 
 use serde_json::Value;
 
-use super::super::html::{Cell, escape, missing, nothing, section, table};
 use super::super::record::RunRecord;
 use crate::figures::stats;
+use crate::render::{Block, Cell, Section, Table};
+
+const NO_MANIFEST: &str = "There is no run.json, which would contain it.";
+
+fn strings(value: &Value) -> Vec<&str> {
+    let items = value.as_array().into_iter().flatten();
+    items.filter_map(Value::as_str).collect()
+}
 
 /// The section of the timed regions.
-pub(in crate::report) fn timed(record: &RunRecord) -> String {
+pub(in crate::report) fn timed(record: &RunRecord) -> Section {
     let regions = record.manifest["timed_region"].as_array();
-    let rows: Vec<Vec<Cell>> = regions
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let rows: Vec<[Cell; 3]> = regions
         .into_iter()
         .flatten()
         .map(|region| {
-            let counts: Vec<&str> = region["counts_in"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
-            vec![
-                Cell::text(region["name"].as_str().unwrap_or_default()),
-                Cell::text(region["inside"].as_str().unwrap_or_default()).classed("long"),
-                Cell::text(&counts.join(", ")),
+            [
+                Cell::text(text(&region["name"])),
+                Cell::long(text(&region["inside"])),
+                Cell::text(strings(&region["counts_in"]).join(", ")),
             ]
         })
         .collect();
-    let body = match rows.is_empty() {
-        true => nothing("There is no run.json, which would say it."),
-        false => table(
-            "timed-regions",
-            &["clock", "what runs while it runs", "counts in"].map(Cell::text),
-            &rows,
-        ),
+    let body = if rows.is_empty() {
+        Block::nothing(NO_MANIFEST)
+    } else {
+        let head = ["clock", "what runs while it runs", "counts in"].map(Cell::text);
+        Block::Table(Table::new("timed-regions", head).with_rows(rows))
     };
     let lead = "Which work each clock measures. Every model is timed alike.";
-    section("timed", "What was timed", lead, &body)
+    Section::new(
+        "timed",
+        "What was timed",
+        "What was timed",
+        lead,
+        vec![body],
+    )
 }
 
 /// Entries of the environment: place in `run.json`, and words.
@@ -60,80 +66,73 @@ const ENVIRONMENT: [(&str, &str); 17] = [
 ];
 
 /// The section of the environment, models and options.
-pub(in crate::report) fn environment(record: &RunRecord) -> String {
+pub(in crate::report) fn environment(record: &RunRecord) -> Section {
     let run = &record.manifest;
-    let lead = "Machine, programs, models and options, as run.json has them.";
+    let section = |blocks| {
+        let lead = "Machine, programs, models and options, from run.json.";
+        Section::new("environment", "Environment", "Environment", lead, blocks)
+    };
     if run.is_null() {
-        let why = "There is no run.json, which would say it.";
-        return section("environment", "Environment", lead, &nothing(why));
+        return section(vec![Block::nothing(NO_MANIFEST)]);
     }
     let machine = ENVIRONMENT.iter().map(|(place, words)| {
         let found = run.pointer(place).unwrap_or(&Value::Null);
-        (*words, entry(place, found))
+        ((*words).to_owned(), entry(place, found))
     });
-    let mut body = pairs(machine);
-    let bundles: Vec<Vec<Cell>> = run["bundles"]
+    let mut blocks = vec![Block::Pairs(machine.collect())];
+    let bundles: Vec<[Cell; 5]> = run["bundles"]
         .as_array()
         .into_iter()
         .flatten()
         .map(|bundle| {
-            let hash = bundle["sha256"].as_str().unwrap_or_default();
-            vec![
-                Cell::text(bundle["name"].as_str().unwrap_or_default()),
-                Cell::text(&format!("{} pixels", plain(&bundle["image_size"]))),
-                Cell::text(bundle["precision"].as_str().unwrap_or_default()),
-                Cell::text(&weights(&bundle["weights"])).classed("long"),
-                Cell::text(&hash.chars().take(12).collect::<String>()),
+            let text = |name: &str| bundle[name].as_str().unwrap_or_default();
+            [
+                Cell::text(text("name")),
+                Cell::text(format!("{} pixels", plain(&bundle["image_size"]))),
+                Cell::text(text("precision")),
+                Cell::long(weights(&bundle["weights"])),
+                Cell::text(text("sha256").chars().take(12).collect::<String>()),
             ]
         })
         .collect();
     if !bundles.is_empty() {
         let head = ["model", "image side", "precision", "weights", "SHA-256"].map(Cell::text);
-        body.push_str("<h3>Models</h3>");
-        body.push_str(&table("bundles", &head, &bundles));
+        blocks.push(Block::heading("Models"));
+        blocks.push(Block::Table(Table::new("bundles", head).with_rows(bundles)));
     }
     for (name, heading) in [
-        ("options", "Options that decide what comes out"),
-        ("free_options", "Options that do not"),
+        ("options", "Options that decide the results"),
+        ("free_options", "Other options"),
     ] {
         let options = run[name].as_object().into_iter().flatten();
-        let shown: Vec<(&str, String)> = options
-            .map(|(name, value)| (name.as_str(), escape(&plain(value))))
+        let shown: Vec<(String, Cell)> = options
+            .map(|(name, value)| (name.clone(), Cell::text(plain(value))))
             .collect();
         if !shown.is_empty() {
-            body.push_str(&format!("<h3>{heading}</h3>"));
-            body.push_str(&pairs(shown.into_iter()));
+            blocks.push(Block::heading(heading));
+            blocks.push(Block::Pairs(shown));
         }
     }
-    section("environment", "Environment", lead, &body)
+    section(blocks)
 }
 
-/// Names and their values, which are HTML.
-fn pairs<'a>(entries: impl Iterator<Item = (&'a str, String)>) -> String {
-    let items: String = entries
-        .map(|(name, value)| format!("<div><dt>{}</dt><dd>{value}</dd></div>", escape(name)))
-        .collect();
-    format!("<dl class=\"pairs\">{items}</dl>\n")
-}
-
-/// A value that may be a reading (`{"value": …}` or `{"value": null, "reason": …}`), as HTML.
-fn entry(place: &str, found: &Value) -> String {
+/// A value that may be a reading (`{"value": …}` or `{"value": null, "reason": …}`).
+fn entry(place: &str, found: &Value) -> Cell {
     let value = match found {
         Value::Object(reading) => reading.get("value").unwrap_or(&Value::Null),
         other => other,
     };
     if value.is_null() {
         let why = found.get("reason").and_then(Value::as_str);
-        return missing(why.unwrap_or("not recorded"));
+        return Cell::missing(why.unwrap_or("not recorded"));
     }
-    let text = match (place, value.as_f64()) {
+    Cell::text(match (place, value.as_f64()) {
         ("/environment/memory_total_bytes", Some(bytes)) => stats::bytes(bytes as u64),
         ("/environment/uptime_s", Some(seconds)) => {
             format!("{:.1} hours before the run", seconds / 3600.0)
         }
         _ => plain(value),
-    };
-    escape(&text)
+    })
 }
 
 /// A JSON value as people write it.
@@ -167,14 +166,14 @@ mod tests {
     #[test]
     fn readings_are_values_or_a_dash_with_the_reason() {
         let path = "/environment/memory_total_bytes";
-        assert_eq!(entry(path, &json!({"value": 2147483648_u64})), "2.00 GiB");
-        let none = entry("/x", &json!({"value": null, "reason": "no <sensor>"}));
-        assert!(
-            none.contains("&ndash;") && none.contains("no &lt;sensor&gt;"),
-            "{none}"
+        assert_eq!(
+            entry(path, &json!({"value": 2147483648_u64})).text,
+            "2.00 GiB"
         );
-        assert!(entry("/x", &Value::Null).contains("not recorded"));
-        assert_eq!(entry("/x", &json!("a&b")), "a&amp;b");
+        let none = entry("/x", &json!({"value": null, "reason": "no <sensor>"}));
+        assert_eq!((none.missing, none.hint.as_str()), (true, "no <sensor>"));
+        assert_eq!(entry("/x", &Value::Null).hint, "not recorded");
+        assert_eq!(entry("/x", &json!("a&b")).text, "a&b");
         assert_eq!(plain(&json!(["a", 2, true])), "a, 2, yes");
         assert_eq!(
             weights(&json!({"source": "random-init", "seed": 7})),

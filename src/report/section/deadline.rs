@@ -2,9 +2,9 @@
 //! as fast as it could against a frame's time at 24 per second, from the wall clock in the journal.
 
 use super::super::DEADLINE_MS;
-use super::super::html::{Cell, nothing, section, table};
 use super::super::record::RunRecord;
 use crate::record::{ClipTimes, RealtimeSummary, clip_times};
+use crate::render::{Block, Cell, Section, Table, Tone, counted};
 
 /// Videos that are listed.
 const LISTED: usize = 10;
@@ -39,48 +39,47 @@ impl Misses {
     }
 
     fn cells(&self) -> [Cell; 4] {
-        let class = if self.missed == 0 { "good" } else { "bad" };
         [
-            Cell::number(&self.frames.to_string()),
-            Cell::number(&self.missed.to_string())
-                .classed(class)
+            Cell::number(self.frames.to_string()),
+            Cell::number(self.missed.to_string())
+                .toned(tone(self.missed))
                 .valued("deadline_misses", Some(self.missed as f64)),
-            Cell::number(&format!("{:.1} %", self.share())),
-            Cell::number(&match self.streak {
-                1 => "1 frame".to_owned(),
-                streak => format!("{streak} frames"),
-            }),
+            Cell::number(format!("{:.1} %", self.share())),
+            Cell::number(counted(self.streak, "frame")),
         ]
     }
+}
+
+fn tone(misses: usize) -> Tone {
+    if misses == 0 { Tone::Good } else { Tone::Bad }
 }
 
 /// A model's line where frames came at a rate.
 fn live_row(model: &str, live: &RealtimeSummary) -> Vec<Cell> {
     let rates: Vec<String> = live.fps.iter().map(|fps| format!("{fps:.2}")).collect();
-    let counted = |frames: usize, share: f64| format!("{frames} ({:.1} %)", share * 100.0);
-    let class = |frames: usize| if frames == 0 { "good" } else { "bad" };
+    let count = |name: &str, frames: usize, share: f64| {
+        Cell::number(format!("{frames} ({:.1} %)", share * 100.0))
+            .toned(tone(frames))
+            .valued(name, Some(frames as f64))
+    };
     let latency = |value: Option<f64>| match value {
-        Some(ms) => Cell::number(&format!("{ms:.1} ms")),
-        None => Cell::number("–"),
+        Some(ms) => Cell::number(format!("{ms:.1} ms")),
+        None => Cell::missing(""),
     };
     let own = live.latency_ms.as_ref();
     vec![
         Cell::text(model).with("model", model),
-        Cell::number(&format!("{} FPS", rates.join(", "))),
-        Cell::number(&live.due_frames.to_string()),
-        Cell::number(&counted(live.late_frames, live.late_share))
-            .classed(class(live.late_frames))
-            .valued("late_frames", Some(live.late_frames as f64)),
-        Cell::number(&counted(live.dropped_frames, live.dropped_share))
-            .classed(class(live.dropped_frames))
-            .valued("dropped_frames", Some(live.dropped_frames as f64)),
+        Cell::number(format!("{} FPS", rates.join(", "))),
+        Cell::number(live.due_frames.to_string()),
+        count("late_frames", live.late_frames, live.late_share),
+        count("dropped_frames", live.dropped_frames, live.dropped_share),
         latency(own.map(|l| l.p50_ms)),
         latency(own.map(|l| l.p99_ms)),
     ]
 }
 
 /// The section of a run with `--realtime`.
-fn live(record: &RunRecord) -> Option<String> {
+fn live(record: &RunRecord) -> Option<Section> {
     let models = record.summary.models.iter();
     let rows: Vec<Vec<Cell>> = models
         .filter_map(|model| Some(live_row(&model.model, model.realtime.as_ref()?)))
@@ -88,29 +87,30 @@ fn live(record: &RunRecord) -> Option<String> {
     if rows.is_empty() {
         return None;
     }
-    let mut head = vec![Cell::text("model")];
-    for words in [
+    let numbers = [
         "rate",
         "frames due",
         "deadline misses",
         "dropped",
         "due to result, p50",
         "p99",
-    ] {
-        head.push(Cell::text(words).classed("number"));
-    }
-    Some(section(
+    ];
+    let head = [Cell::text("model")]
+        .into_iter()
+        .chain(numbers.map(Cell::number));
+    Some(Section::new(
         "deadline",
+        "Deadline",
         "Deadlines in real time",
         "Frames came at their rate, as from a live camera. A miss is a frame whose result was not there when \
          the next frame was due; a dropped frame was passed over because a newer one had come. Fewer is \
          better.",
-        &table("live", &head, &rows),
+        vec![Block::Table(Table::new("live", head).with_rows(rows))],
     ))
 }
 
 /// The section.
-pub(in crate::report) fn deadline(record: &RunRecord) -> String {
+pub(in crate::report) fn deadline(record: &RunRecord) -> Section {
     if let Some(live) = live(record) {
         return live;
     }
@@ -118,12 +118,12 @@ pub(in crate::report) fn deadline(record: &RunRecord) -> String {
     let of_model = |model: &str| -> Vec<&ClipTimes> {
         clips.iter().filter(|clip| clip.model == model).collect()
     };
-    let head = |first: &str| -> Vec<Cell> {
-        let mut head = vec![Cell::text(first)];
-        for words in ["frames", "over 41.7 ms", "share", "longest run of misses"] {
-            head.push(Cell::text(words).classed("number"));
-        }
-        head
+    let table = |id: &str, first: &str, rows: Vec<Vec<Cell>>| {
+        let numbers = ["frames", "over 41.7 ms", "share", "longest run of misses"];
+        let head = [Cell::text(first)]
+            .into_iter()
+            .chain(numbers.map(Cell::number));
+        Block::Table(Table::new(id, head).with_rows(rows))
     };
     let mut rows = Vec::new();
     let mut videos: Vec<(f64, Vec<Cell>)> = Vec::new();
@@ -142,7 +142,7 @@ pub(in crate::report) fn deadline(record: &RunRecord) -> String {
         for name in names {
             let misses = Misses::of(own.iter().copied().filter(|clip| clip.video == name));
             if misses.missed > 0 && misses.missed < misses.frames {
-                let mut row = vec![Cell::text(&format!("{name}, {}", model.model))];
+                let mut row = vec![Cell::text(format!("{name}, {}", model.model))];
                 row.extend(misses.cells());
                 videos.push((misses.share(), row));
             }
@@ -152,23 +152,21 @@ pub(in crate::report) fn deadline(record: &RunRecord) -> String {
                 to end, would have come too late. This run took frames as fast as it could, so nothing \
                 was waited for or dropped. Fewer is better.";
     let heading = "Deadline of 41.7 ms (24 FPS)";
+    let section = |blocks| Section::new("deadline", "Deadline", heading, lead, blocks);
     if rows.is_empty() {
-        return section(
-            "deadline",
-            heading,
-            lead,
-            &nothing("No frame was measured."),
-        );
+        return section(vec![Block::nothing("No frame was measured.")]);
     }
-    let mut body = table("deadlines", &head("model"), &rows);
+    let mut blocks = vec![table("deadlines", "model", rows)];
     videos.sort_by(|a, b| b.0.total_cmp(&a.0));
     videos.truncate(LISTED);
     if !videos.is_empty() {
-        body.push_str("<h3>Videos in which some frames, but not all, were late</h3>");
+        blocks.push(Block::heading(
+            "Videos in which some frames, but not all, were late",
+        ));
         let rows: Vec<Vec<Cell>> = videos.into_iter().map(|(_, row)| row).collect();
-        body.push_str(&table("deadlines-videos", &head("video, model"), &rows));
+        blocks.push(table("deadlines-videos", "video, model", rows));
     }
-    section("deadline", heading, lead, &body)
+    section(blocks)
 }
 
 #[cfg(test)]

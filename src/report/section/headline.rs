@@ -1,251 +1,24 @@
-//! What most readers want: a few large figures per model, then the table.
+//! What most readers want: how fast, how accurate, how large, and whether to trust it; then every
+//! figure of the catalogue.
 
-use super::super::html::{Cell, counted, escape, notes, section, table};
 use super::super::record::RunRecord;
-use super::{coloured, rows_of};
-use crate::figures::stats::{self, Flatness, LatencySummary, Slope};
-use crate::machine::Reading;
-use crate::record::{MemoryMarks, ModelSummary, Stage};
-
-/// A figure of a model: its text and its value in full, or why there is none.
-struct Figure {
-    text: Result<String, String>,
-    value: Option<f64>,
-}
-
-impl Figure {
-    fn of(value: Option<f64>, text: impl Fn(f64) -> String, why: impl Into<String>) -> Self {
-        Self {
-            text: value.map(text).ok_or_else(|| why.into()),
-            value,
-        }
-    }
-
-    fn cell(self, metric: &str) -> Cell {
-        match self.text {
-            Ok(text) => Cell::number(&text),
-            Err(why) => Cell::missing(&why),
-        }
-        .valued(metric, self.value)
-    }
-}
-
-type FigureOf = fn(&RunRecord, &ModelSummary) -> Figure;
-
-/// A row of the table.
-enum Line {
-    Group(&'static str),
-    /// Its name in `data-metric`, in words, what it means, and the figure.
-    Row(&'static str, &'static str, &'static str, FigureOf),
-}
-
-const LINES: [Line; 36] = [
-    Line::Group("Accuracy"),
-    Line::Row(
-        "jf",
-        "J&F",
-        "official SA-V protocol; higher is better",
-        |_, m| official(m, |s| s.jf),
-    ),
-    Line::Row("j", "J", "overlap of regions; higher is better", |_, m| {
-        official(m, |s| s.j)
-    }),
-    Line::Row(
-        "f",
-        "F",
-        "agreement of boundaries; higher is better",
-        |_, m| official(m, |s| s.f),
-    ),
-    Line::Row(
-        "jf_upstream",
-        "J&F by the Python benchmark's formula",
-        "0 to 1; for comparing with its old tables",
-        |_, m| {
-            let jf = m.upstream.map(|s| s.jf);
-            Figure::of(jf, |v| format!("{v:.4}"), UNSCORED)
-        },
-    ),
-    Line::Group("Speed"),
-    Line::Row(
-        "fps_end_to_end",
-        "Frames per second, end to end",
-        "waiting for the decoder included; higher is better",
-        |_, m| fps(m.speed.fps_end_to_end),
-    ),
-    Line::Row(
-        "fps_model",
-        "Frames per second, networks alone",
-        "higher is better",
-        |_, m| fps(m.speed.fps_model),
-    ),
-    Line::Row(
-        "fps",
-        "Frames per second, networks and masks",
-        "the region that the Python benchmark times",
-        |_, m| fps(m.speed.fps_upstream),
-    ),
-    Line::Row(
-        "p50",
-        "Frame time, median (p50)",
-        "lower is better",
-        |_, m| wall(m, |l| l.p50_ms),
-    ),
-    Line::Row(
-        "p90",
-        "Frame time, p90",
-        "9 of 10 frames are at most this long",
-        |_, m| wall(m, |l| l.p90_ms),
-    ),
-    Line::Row("p95", "Frame time, p95", "19 of 20", |_, m| {
-        wall(m, |l| l.p95_ms)
-    }),
-    Line::Row("p99", "Frame time, p99", "99 of 100", |_, m| {
-        wall(m, |l| l.p99_ms)
-    }),
-    Line::Row("max", "Longest frame", "", |_, m| wall(m, |l| l.max_ms)),
-    Line::Row(
-        "p99_bound",
-        "p99 at most",
-        "with 99 % confidence",
-        |_, m| {
-            let bound = latency(m).and_then(|l| l.p99_bound_ms);
-            let needed = stats::tail_samples_needed(99.0).unwrap_or(0);
-            Figure::of(bound, stats::milliseconds, format!("needs {needed} frames"))
-        },
-    ),
-    Line::Row("stability", "Did the times settle?", "", |_, m| Figure {
-        text: Ok(m.stability.text()),
-        value: None,
-    }),
-    Line::Group("Memory (do not add these up)"),
-    Line::Row(
-        "arena_plan",
-        "Planned memory",
-        "the one block taken before the first frame",
-        |_, m| bytes(m.memory.arena_slab_bytes, NO_ARENA),
-    ),
-    Line::Row(
-        "arena_peak",
-        "Used of it, at most",
-        "lower is better",
-        |_, m| bytes(m.memory.arena_peak_bytes, NO_ARENA),
-    ),
-    Line::Row(
-        "arena_left",
-        "Objects after which it was not back at its baseline",
-        "0 is what is promised",
-        |_, m| {
-            let rows = m.memory.arena_rows_not_returned.map(|rows| rows as f64);
-            Figure::of(rows, |v| format!("{v:.0}"), NO_ARENA)
-        },
-    ),
-    Line::Row(
-        "outside_allocations",
-        "Allocations of the device's driver after warm-up",
-        "0 is what is promised",
-        |_, m| {
-            let count = m.memory.outside_allocations.map(|count| count as f64);
-            Figure::of(count, |v| format!("{v:.0}"), "no device driver was in use")
-        },
-    ),
-    Line::Row(
-        "rss_peak",
-        "Largest resident set of the process",
-        "lower is better",
-        |r, m| {
-            let why = reason(r, m, |memory| &memory.rss_peak_bytes);
-            bytes(m.memory.peak_rss_bytes, &why)
-        },
-    ),
-    Line::Row(
-        "pss_peak",
-        "Largest proportional set",
-        "shared pages counted in part",
-        |r, m| {
-            let why = reason(r, m, |memory| &memory.pss_after_bytes);
-            bytes(m.memory.peak_pss_bytes, &why)
-        },
-    ),
-    Line::Row(
-        "available_min",
-        "Least available memory of the system",
-        "higher is better",
-        |r, m| {
-            let why = reason(r, m, |memory| &memory.available_after_bytes);
-            bytes(m.memory.min_available_bytes, &why)
-        },
-    ),
-    Line::Row(
-        "rss_slope_video",
-        "Growth of the resident set per video",
-        "± 95 % interval",
-        |_, m| slope(m.memory.rss_slope_per_video, "needs two videos"),
-    ),
-    Line::Row(
-        "rss_slope_frame",
-        "Growth of the resident set per frame",
-        "± 95 % interval",
-        |_, m| {
-            slope(
-                m.memory.rss_slope_per_frame,
-                "needs longer videos: 16 frames fill the memory bank",
-            )
-        },
-    ),
-    Line::Row("rss_flatness", "Is memory flat over videos?", "", |_, m| {
-        Figure {
-            text: Ok(flatness(m).to_owned()),
-            value: None,
-        }
-    }),
-    Line::Group("Power"),
-    Line::Row(
-        "energy_per_frame",
-        "Energy per frame",
-        "lower is better",
-        |r, m| {
-            let energy = m.telemetry.as_ref().and_then(|t| t.energy_per_frame_j);
-            Figure::of(energy, |v| format!("{v:.3} J"), no_power(r))
-        },
-    ),
-    Line::Row("power_mean", "Mean power", "over measured time", |r, m| {
-        let watts = m.telemetry.as_ref().and_then(|t| t.power_mean_w);
-        Figure::of(watts, |v| format!("{v:.2} W"), no_power(r))
-    }),
-    Line::Group("How much was measured"),
-    Line::Row("objects_ok", "Objects tracked", "", |_, m| {
-        count(m.counts.ok)
-    }),
-    Line::Row(
-        "objects_failed",
-        "Objects that failed",
-        "left out of every mean",
-        |_, m| count(m.counts.failed),
-    ),
-    Line::Row("videos", "Videos", "", |_, m| count(m.counts.videos)),
-    Line::Row("frames", "Frames", "warm-up left out", |_, m| {
-        count(m.speed.frames)
-    }),
-    Line::Row("warmup_frames", "Warm-up frames", "", |_, m| {
-        count(m.speed.warmup_frames)
-    }),
-];
-
-const UNSCORED: &str = "no object was scored";
-const NO_ARENA: &str = "no planned memory was in use";
+use super::coloured;
+use crate::figures::catalogue::{Area, Better, Figure, Value, find, of_models};
+use crate::figures::stats::{Flatness, Slope, signed_bytes};
+use crate::figures::tables;
+use crate::record::ModelSummary;
+use crate::render::{Block, Card, Cell, Section, Table, Tone, counted};
 
 /// The section.
-pub(in crate::report) fn headline(record: &RunRecord) -> String {
-    let body = match record.summary.models.is_empty() {
-        true => super::super::html::nothing("No object has been finished yet."),
-        false => format!("{}{}", tiles(record), figures(record)),
-    };
-    section(
-        "summary",
-        "Summary",
-        "",
-        &format!("{}{body}", notes(&warnings(record))),
-    )
+pub(in crate::report) fn headline(record: &RunRecord) -> Section {
+    let mut blocks = vec![Block::Notes(warnings(record))];
+    if record.summary.models.is_empty() {
+        blocks.push(Block::nothing("No object has been finished yet."));
+    } else {
+        blocks.push(Block::Cards(cards(record)));
+        blocks.push(Block::Table(figures(record)));
+    }
+    Section::new("summary", "Summary", "Summary", "", blocks)
 }
 
 /// What must be known before any figure is looked at.
@@ -254,19 +27,19 @@ fn warnings(record: &RunRecord) -> Vec<String> {
     let mut found = Vec::new();
     if record.manifest["backend"]["simulated"] == true {
         found.push(
-            "The device or TensorRT was a stand-in for tests: nothing here is a measurement of a GPU."
+            "The device or TensorRT was simulated: nothing here is a measurement of a GPU."
                 .to_owned(),
         );
     }
     if environment["stand_in"] == true {
         found.push(
-            "Sensors, memory figures and environment were read from a stand-in tree: they are not \
+            "Sensors, memory figures and environment were read from a simulated tree: they are not \
              this machine's."
                 .to_owned(),
         );
     }
     if environment["build_profile"] == "debug" {
-        found.push("The program was a debug build: its times say nothing about speed.".to_owned());
+        found.push("The program was a debug build: its times are not representative.".to_owned());
     }
     match record.manifest["state"].as_str() {
         Some("finished") => {}
@@ -275,44 +48,146 @@ fn warnings(record: &RunRecord) -> Vec<String> {
             "The run is {state}: what follows covers the objects that were finished."
         )),
     }
-    found.extend(crate::figures::tables::notes(&record.summary));
+    found.extend(tables::notes(&record.summary));
     found.extend(record.warnings.iter().cloned());
     found
 }
 
-fn tiles(record: &RunRecord) -> String {
-    let cards: String = coloured(record)
-        .map(|(model, colour)| {
-            let tile = |words: &str, figure: Figure| {
-                let text = match figure.text {
-                    Ok(text) => escape(&text),
-                    Err(why) => super::super::html::missing(&why),
+/// A model's value of a figure, with the most specific reason where it is missing.
+fn value(
+    record: &RunRecord,
+    model: &ModelSummary,
+    figure: &Figure,
+    of: fn(&ModelSummary) -> Value,
+) -> Value {
+    let value = of(model);
+    if figure.text(&value).is_ok() || !value.reason.is_empty() {
+        return value;
+    }
+    if ["energy_per_frame", "power_mean"].contains(&figure.name) {
+        return value.or(no_power(record));
+    }
+    let objects = record.summary.objects.iter();
+    let own = objects.filter(|object| object.key.model == model.model);
+    let reason = figure.of_object.and_then(|of_object| {
+        own.map_while(|object| Some(of_object(object).reason))
+            .find(|reason| !reason.is_empty())
+    });
+    value.or(reason.unwrap_or_default())
+}
+
+/// The value of a figure by its name, as a cell.
+fn cell(record: &RunRecord, model: &ModelSummary, name: &str) -> Cell {
+    let found = find(name).and_then(|figure| Some((figure, figure.of_model?.1)));
+    found.map_or_else(Cell::default, |(figure, of)| {
+        tables::cell(figure, &value(record, model, figure, of))
+    })
+}
+
+fn text(record: &RunRecord, model: &ModelSummary, name: &str) -> String {
+    let cell = cell(record, model, name);
+    if cell.missing { cell.hint } else { cell.text }
+}
+
+fn cards(record: &RunRecord) -> Vec<Card> {
+    let card = |(model, colour): (&ModelSummary, crate::render::plot::Colour)| {
+        let of = |name: &str| text(record, model, name);
+        let memory = match model.memory.arena_on_device {
+            Some(true) => "GPU memory used by the arena",
+            _ => "memory used by the arena",
+        };
+        let (verdict, doubts) = trust(record, model);
+        let pairs = [
+            (
+                "how fast: FPS end to end",
+                cell(record, model, "fps_end_to_end").hint(format!(
+                    "{} objects per frame; p99 {}",
+                    of("objects_per_frame"),
+                    of("p99")
+                )),
+            ),
+            (
+                "how accurate: J&F, official",
+                cell(record, model, "jf").hint(format!("J {}, F {}", of("j"), of("f"))),
+            ),
+            (
+                "how large",
+                cell(record, model, "arena").hint(format!("{memory}; peak RSS {}", of("rss"))),
+            ),
+            (
+                "can it be trusted",
+                verdict.hint(match doubts.as_slice() {
+                    [] => "stable times, flat memory, no failures".to_owned(),
+                    doubts => doubts.join("; "),
+                }),
+            ),
+        ];
+        // A figure that is missing has its reason in place of the hint.
+        let pairs = pairs.map(|(words, shown)| {
+            let shown = if shown.missing {
+                let figure = match words {
+                    words if words.contains("J&F") => "jf",
+                    words if words.contains("FPS") => "fps_end_to_end",
+                    _ => "arena",
                 };
-                format!("<div><dt>{}</dt><dd>{text}</dd></div>", escape(words))
+                cell(record, model, figure)
+            } else {
+                shown
             };
-            let memory = match model.memory.arena_on_device {
-                Some(true) => "planned GPU memory used, lower is better",
-                _ => "planned memory used, lower is better",
+            let plain = Cell {
+                data: Vec::new(),
+                ..shown
             };
-            let tiles = [
-                tile("J&F, higher is better", official(model, |s| s.jf)),
-                tile(
-                    "frames per second (FPS), end to end, higher is better",
-                    fps(model.speed.fps_end_to_end),
-                ),
-                tile("p99 frame time, lower is better", wall(model, |l| l.p99_ms)),
-                tile(memory, bytes(model.memory.arena_peak_bytes, NO_ARENA)),
-            ];
+            (words.to_owned(), plain)
+        });
+        Card {
+            heading: model.model.clone(),
+            note: described(model),
+            colour: colour.css(),
+            large: true,
+            pairs: pairs.into(),
+            data: Vec::new(),
+        }
+    };
+    coloured(record).map(card).collect()
+}
+
+/// A verdict on the measurement, and what speaks against it.
+fn trust(record: &RunRecord, model: &ModelSummary) -> (Cell, Vec<String>) {
+    let environment = &record.manifest["environment"];
+    let stability = model.stability;
+    let judged = stability.stable + stability.did_not_stabilise;
+    let memory = &model.memory;
+    let throttled = model.telemetry.as_ref().map_or(0, |t| t.throttle_events);
+    let doubts = [
+        (record.manifest["backend"]["simulated"] == true).then(|| "simulated device".to_owned()),
+        (environment["build_profile"] == "debug").then(|| "debug build".to_owned()),
+        model
+            .random_init_seed
+            .map(|_| "random weights: no meaningful scores".to_owned()),
+        (model.counts.failed > 0)
+            .then(|| format!("{} failed", counted(model.counts.failed, "object"))),
+        (stability.did_not_stabilise > 0).then(|| {
             format!(
-                "<div class=\"model\" style=\"--key:{}\"><h3>{}</h3><p><small>{}</small></p><dl class=\"tiles\">{}</dl></div>",
-                colour.css(),
-                escape(&model.model),
-                escape(&described(model)),
-                tiles.concat()
+                "times did not stabilise in {} of {judged}",
+                stability.did_not_stabilise
             )
-        })
-        .collect();
-    format!("<div class=\"models\">{cards}</div>\n")
+        }),
+        (judged == 0).then(|| "too short to judge stability".to_owned()),
+        (throttled > 0).then(|| format!("the machine throttled ({throttled})")),
+        (memory.rss_flatness == Some(Flatness::Growing))
+            .then(|| "memory grows over videos".to_owned()),
+        memory
+            .arena_rows_not_returned
+            .filter(|rows| *rows > 0)
+            .map(|rows| format!("the arena kept memory after {}", counted(rows, "object"))),
+    ];
+    let doubts: Vec<String> = doubts.into_iter().flatten().collect();
+    let verdict = match doubts.len() {
+        0 => Cell::text("yes").toned(Tone::Good),
+        n => Cell::text(counted(n, "reservation")).toned(Tone::Warning),
+    };
+    (verdict, doubts)
 }
 
 /// Image side, precision, backend, objects.
@@ -332,103 +207,53 @@ fn described(model: &ModelSummary) -> String {
     )
 }
 
-fn figures(record: &RunRecord) -> String {
+fn area(area: Area) -> &'static str {
+    match area {
+        Area::Scores => "Accuracy",
+        Area::Speed => "Speed",
+        Area::Memory => "Memory (views of the same bytes: do not add them)",
+        Area::Realtime => "Real time",
+        Area::Power => "Power",
+        Area::Amount => "How much was measured",
+        Area::Identity => "Run",
+    }
+}
+
+fn figures(record: &RunRecord) -> Table {
     let models = &record.summary.models;
-    let mut head = vec![Cell::text("")];
-    head.extend(models.iter().map(|model| {
-        Cell::text(&model.model)
-            .classed("number")
-            .with("model", &model.model)
-    }));
-    let rows: Vec<Vec<Cell>> = LINES
+    let names = models
         .iter()
-        .map(|line| match line {
-            Line::Group(words) => vec![Cell::text(words)],
-            Line::Row(metric, words, hint, figure) => {
-                let hint = match *hint {
-                    "" => String::new(),
-                    hint => format!("<small>{}</small>", escape(hint)),
-                };
-                let mut row = vec![Cell::html(format!("{}{hint}", escape(words)))];
-                row.extend(models.iter().map(|model| {
-                    figure(record, model)
-                        .cell(metric)
-                        .with("model", &model.model)
-                }));
-                row
-            }
-        })
-        .collect();
-    table("figures", &head, &rows)
-}
-
-const UNMEASURED: &str = "no frame was measured";
-
-fn official(model: &ModelSummary, value: fn(crate::record::ScoreSummary) -> f64) -> Figure {
-    let percent = model.official_percent.map(value);
-    Figure::of(percent, |v| format!("{v:.2} %"), UNSCORED)
-}
-
-fn fps(value: Option<f64>) -> Figure {
-    Figure::of(value, |v| format!("{v:.2} FPS"), UNMEASURED)
-}
-
-fn latency(model: &ModelSummary) -> Option<&LatencySummary> {
-    model.latency_ms.counted.get(Stage::EndToEnd.name())
-}
-
-fn wall(model: &ModelSummary, value: fn(&LatencySummary) -> f64) -> Figure {
-    Figure::of(latency(model).map(value), stats::milliseconds, UNMEASURED)
-}
-
-fn bytes(value: Option<u64>, why: &str) -> Figure {
-    Figure::of(value.map(|v| v as f64), |v| stats::bytes(v as u64), why)
-}
-
-fn count(value: usize) -> Figure {
-    Figure::of(Some(value as f64), |v| format!("{v:.0}"), "")
+        .map(|model| Cell::number(&model.model).with("model", &model.model));
+    let mut table = Table::new("figures", [Cell::text("")].into_iter().chain(names));
+    let mut last = None;
+    for (figure, _, of) in of_models() {
+        if last != Some(figure.area) {
+            table.rows.push(vec![Cell::text(area(figure.area))]);
+            last = Some(figure.area);
+        }
+        let better = match figure.better {
+            Better::Higher => "; higher is better",
+            Better::Lower => "; lower is better",
+            Better::Neither => "",
+        };
+        let definition = figure.definition.replace('`', "");
+        let label = Cell::text(figure.label).hint(format!("{definition}{better}"));
+        let values = models.iter().map(|model| {
+            let value = value(record, model, figure, of);
+            tables::cell(figure, &value).with("model", &model.model)
+        });
+        table.rows.push([label].into_iter().chain(values).collect());
+    }
+    table
 }
 
 /// A slope with its interval.
 pub(super) fn slope_text(slope: &Slope) -> String {
-    let change = stats::signed_bytes(slope.per_step);
+    let change = signed_bytes(slope.per_step);
     match slope.half_width_95() {
-        Some(half) => {
-            let half = stats::signed_bytes(half);
-            format!("{change} ± {}", half.trim_start_matches('+'))
-        }
+        Some(half) => format!("{change} ± {}", signed_bytes(half).trim_start_matches('+')),
         None => change,
     }
-}
-
-fn slope(slope: Option<Slope>, why: &str) -> Figure {
-    Figure {
-        text: slope
-            .map(|slope| slope_text(&slope))
-            .ok_or_else(|| why.to_owned()),
-        value: slope.map(|slope| slope.per_step),
-    }
-}
-
-/// The verdict on a model's memory in words.
-pub(super) fn flatness(model: &ModelSummary) -> &'static str {
-    match model.memory.rss_flatness {
-        Some(Flatness::Flat) => "flat",
-        Some(Flatness::Growing) => "growing",
-        Some(Flatness::TooFew) | None => "too few videos to tell",
-    }
-}
-
-/// Why a reading of memory is missing in all rows of a model.
-fn reason(
-    record: &RunRecord,
-    model: &ModelSummary,
-    which: fn(&MemoryMarks) -> &Reading<u64>,
-) -> String {
-    rows_of(record, &model.model)
-        .iter()
-        .find_map(|row| which(row.memory.as_ref()?).reason.clone())
-        .unwrap_or_else(|| "not recorded".to_owned())
 }
 
 /// Why there is no power.

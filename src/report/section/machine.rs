@@ -1,12 +1,11 @@
 //! Power, temperature, clocks and load over time, and when the machine slowed itself down.
 
-use super::super::ReportError;
-use super::super::html::{Cell, Key, counted, figure, legend, nothing, section, table};
-use super::super::plot::{Axis, Chart, Colour, Mark, thin};
 use super::super::record::RunRecord;
 use super::super::telemetry::TelemetrySeries;
 use super::headline::no_power;
 use crate::machine::ThrottleEvent;
+use crate::render::plot::{Axis, Chart, Colour, Mark, thin};
+use crate::render::{Block, Cell, Item, Key, Plot, Sample, Section, Table, Tone, counted};
 
 /// Points of a line that are drawn.
 const MOST_POINTS: usize = 450;
@@ -16,39 +15,36 @@ const LISTED: usize = 12;
 const GAP: f64 = 0.02;
 
 /// The section.
-///
-/// # Errors
-/// A plot that cannot be drawn.
-pub(in crate::report) fn machine(record: &RunRecord) -> Result<String, ReportError> {
+pub(in crate::report) fn machine(record: &RunRecord) -> Section {
     let heading = "Power, temperature and clocks";
-    let lead = "What the machine's sensors said while the run went on. A clock that falls or a \
+    let lead = "What the machine's sensors reported during the run. A clock that falls or a \
                 temperature that keeps rising explains frames that get slower.";
+    let section = |blocks| Section::new("machine", "Power and temperature", heading, lead, blocks);
     let series = match &record.telemetry {
-        Err(why) => return Ok(section("machine", heading, lead, &nothing(why))),
+        Err(why) => return section(vec![Block::nothing(why)]),
         Ok(series) => series,
     };
     let samples: usize = series.iter().map(|session| session.times_s.len()).sum();
     if samples == 0 {
-        let why = match record.manifest["telemetry"].is_null() {
-            true => "There are no samples: telemetry was off in this run.",
-            false => "There are no samples: the run was too short for one.",
+        let why = if record.manifest["telemetry"].is_null() {
+            "There are no samples: telemetry was off in this run."
+        } else {
+            "There are no samples: the run was too short for one."
         };
-        return Ok(section("machine", heading, lead, &nothing(why)));
+        return section(vec![Block::nothing(why)]);
     }
     let time = Time::over(series);
-    let mut body = String::new();
+    let mut blocks = Vec::new();
     for panel in panels(series) {
-        body.push_str(&match panel.columns.is_empty() {
-            true => nothing(&format!(
-                "{}: not shown, {}.",
-                panel.heading,
-                reason(record, &panel)
-            )),
-            false => drawn(series, &time, &panel)?,
+        blocks.push(if panel.columns.is_empty() {
+            let why = reason(record, &panel);
+            Block::nothing(format!("{}: not shown, {why}.", panel.heading))
+        } else {
+            Block::Plot(Box::new(drawn(series, &time, &panel)))
         });
     }
-    body.push_str(&throttling(record));
-    Ok(section("machine", heading, lead, &body))
+    blocks.extend(throttling(record));
+    section(blocks)
 }
 
 /// One plot.
@@ -198,7 +194,7 @@ impl Time {
     }
 }
 
-fn drawn(series: &[TelemetrySeries], time: &Time, panel: &Panel) -> Result<String, ReportError> {
+fn drawn(series: &[TelemetrySeries], time: &Time, panel: &Panel) -> Plot {
     const MIB: f64 = 1024.0 * 1024.0;
     let scale = if panel.axis == "MiB" { MIB } else { 1.0 };
     let mut lines: Vec<(Colour, Vec<(f64, f64)>)> = Vec::new();
@@ -278,29 +274,24 @@ fn drawn(series: &[TelemetrySeries], time: &Time, panel: &Panel) -> Result<Strin
     if thinned {
         caption.push_str(" Lines are thinned; lowest and highest values stay.");
     }
-    let mut keys: Vec<_> = panel
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(at, (_, words))| (Colour::Series(at).css(), words.as_str(), Key::Line))
+    let columns = panel.columns.iter().enumerate();
+    let mut legend: Vec<Key> = columns
+        .map(|(at, (_, words))| Key::new(Colour::Series(at).css(), words, Sample::Line))
         .collect();
     if slowed {
-        keys.push((
-            "color-mix(in srgb, var(--bad) 30%, transparent)".to_owned(),
-            "slowed down",
-            Key::Box,
-        ));
+        let colour = "color-mix(in srgb, var(--bad) 30%, transparent)";
+        legend.push(Key::new(colour, "slowed down", Sample::Box));
     }
-    Ok(figure(
-        panel.id,
-        panel.heading,
-        &caption,
-        &legend(keys),
-        &chart.html()?,
-    ))
+    Plot {
+        id: panel.id.to_owned(),
+        heading: panel.heading.to_owned(),
+        caption,
+        legend,
+        chart,
+    }
 }
 
-fn throttling(record: &RunRecord) -> String {
+fn throttling(record: &RunRecord) -> Vec<Block> {
     let mut events: Vec<(&str, &str, &ThrottleEvent)> = Vec::new();
     for row in &record.rows {
         let Some(marks) = &row.telemetry else {
@@ -322,15 +313,22 @@ fn throttling(record: &RunRecord) -> String {
                 .as_ref()
                 .is_some_and(|t| t.gpu_clock_mhz.is_some())
         });
-        return match known {
-            true => "<p class=\"good\">No throttling was seen.</p>\n".to_owned(),
-            false => nothing("Throttling: nothing was there that could have told."),
-        };
+        return vec![if known {
+            Block::List(vec![Item {
+                text: "No throttling was seen.".to_owned(),
+                tone: Tone::Good,
+            }])
+        } else {
+            Block::nothing("Throttling: no sensor was there that could have shown it.")
+        }];
     }
-    let mut head = ["video", "model", "from", "to", "what was seen"].map(Cell::text);
-    for cell in head.iter_mut().skip(2).take(2) {
-        *cell = cell.clone().classed("number");
-    }
+    let head = [
+        Cell::text("video"),
+        Cell::text("model"),
+        Cell::number("from"),
+        Cell::number("to"),
+        Cell::text("what was seen"),
+    ];
     let rows: Vec<Vec<Cell>> = events
         .iter()
         .take(LISTED)
@@ -340,26 +338,26 @@ fn throttling(record: &RunRecord) -> String {
                 what => what.to_owned(),
             };
             vec![
-                Cell::text(video),
-                Cell::text(model),
-                Cell::number(&format!("{:.1} s", event.from_s)),
-                Cell::number(&format!("{:.1} s", event.to_s)),
-                Cell::text(&what).classed("long"),
+                Cell::text(*video),
+                Cell::text(*model),
+                Cell::number(format!("{:.1} s", event.from_s)),
+                Cell::number(format!("{:.1} s", event.to_s)),
+                Cell::long(what),
             ]
         })
         .collect();
-    let more = match events.len().saturating_sub(LISTED) {
-        0 => String::new(),
-        more => nothing(&format!(
-            "{more} more are in the journal, as telemetry.clip.throttle."
-        )),
+    let times = match events.len() {
+        1 => "once".to_owned(),
+        times => format!("{times} times"),
     };
-    format!(
-        "<h3 class=\"bad\">The machine slowed itself down: {}</h3>{}{more}",
-        match events.len() {
-            1 => "once".to_owned(),
-            times => format!("{times} times"),
-        },
-        table("throttling", &head, &rows)
-    )
+    let mut blocks = vec![
+        Block::heading(format!("The machine slowed itself down: {times}")),
+        Block::Table(Table::new("throttling", head).with_rows(rows)),
+    ];
+    if let more @ 1.. = events.len().saturating_sub(LISTED) {
+        blocks.push(Block::nothing(format!(
+            "{more} more are in the journal, as telemetry.clip.throttle."
+        )));
+    }
+    blocks
 }

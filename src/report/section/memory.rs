@@ -1,13 +1,12 @@
 //! The planned memory by region beside its plan, and the process's memory from video to video.
 
-use super::super::ReportError;
-use super::super::html::{Key, figure, legend, nothing, section};
-use super::super::plot::{Axis, Chart, Colour, Mark};
 use super::super::record::RunRecord;
-use super::headline::{flatness, slope_text};
+use super::headline::slope_text;
 use super::{coloured, rows_of};
-use crate::figures::stats;
+use crate::figures::stats::{self, Flatness};
 use crate::record::{ArenaMarks, ModelSummary, ObjectRow, rss_after_videos};
+use crate::render::plot::{Axis, Chart, Colour, Mark, Shape};
+use crate::render::{Block, Key, Plot, Sample, Section};
 
 /// Regions' colours begin here: the first ones are the models'.
 const COLOURS: usize = 3;
@@ -15,20 +14,17 @@ const COLOURS: usize = 3;
 const MOST_STEPS: usize = 240;
 
 /// The section.
-///
-/// # Errors
-/// A plot that cannot be drawn.
-pub(in crate::report) fn memory(record: &RunRecord) -> Result<String, ReportError> {
+pub(in crate::report) fn memory(record: &RunRecord) -> Section {
     let lead = "Memory for tensors is planned, taken once as one block before the first frame, and \
                 handed out by moving a pointer. What it holds must stay below the plan, and go back \
                 to the same level after every object.";
-    let mut body = String::new();
+    let mut blocks = Vec::new();
     for (number, (model, _)) in coloured(record).enumerate() {
         let rows = rows_of(record, &model.model);
-        body.push_str(&regions(&format!("regions-{number}"), model, &rows)?);
+        blocks.push(regions(&format!("regions-{number}"), model, &rows));
     }
-    body.push_str(&resident(record)?);
-    Ok(section("memory", "Memory", lead, &body))
+    blocks.push(resident(record));
+    Section::new("memory", "Memory", "Memory", lead, blocks)
 }
 
 /// The arena's books of each clip: objects that advanced together share one.
@@ -49,14 +45,14 @@ fn clips<'r>(rows: &[&'r ObjectRow]) -> Vec<&'r ArenaMarks> {
     found
 }
 
-fn regions(id: &str, model: &ModelSummary, rows: &[&ObjectRow]) -> Result<String, ReportError> {
+fn regions(id: &str, model: &ModelSummary, rows: &[&ObjectRow]) -> Block {
     let clips = clips(rows);
     let heading = format!("{}: planned memory by region", model.model);
     let Some(first) = clips.first() else {
-        return Ok(nothing(&format!(
-            "{}: no plot of planned memory, for this backend has none, or every object failed.",
+        return Block::nothing(format!(
+            "{}: no plot of planned memory: this backend has none, or every object failed.",
             model.model
-        )));
+        ));
     };
     let names: Vec<&str> = first
         .regions
@@ -136,17 +132,21 @@ fn regions(id: &str, model: &ModelSummary, rows: &[&ObjectRow]) -> Result<String
         marks,
         heights: [240, 230],
     };
-    let words: Vec<String> = names.iter().map(|name| region_words(name)).collect();
-    let keys = words
+    let held = |at: usize| {
+        steps
+            .iter()
+            .any(|step| step.get(at).is_some_and(|most| *most > 0.0))
+    };
+    let legend = names
         .iter()
         .enumerate()
-        .filter(|(at, _)| {
-            steps
-                .iter()
-                .any(|step| step.get(*at).is_some_and(|most| *most > 0.0))
+        .filter(|(at, _)| held(*at))
+        .map(|(at, name)| {
+            let colour = Colour::Series(COLOURS + at).css();
+            Key::new(colour, region_words(name), Sample::Box)
         })
-        .map(|(at, words)| (Colour::Series(COLOURS + at).css(), words.as_str(), Key::Box))
-        .chain([(Colour::Ink.css(), "plan", Key::Dashed)]);
+        .chain([Key::new(Colour::Ink.css(), "plan", Sample::Dashed)])
+        .collect();
     let returned = match model.memory.arena_rows_not_returned {
         Some(0) => "After every object it was back at its baseline, to the byte.".to_owned(),
         Some(rows) => format!("After {rows} objects it was NOT back at its baseline."),
@@ -159,13 +159,13 @@ fn regions(id: &str, model: &ModelSummary, rows: &[&ObjectRow]) -> Result<String
     let caption = format!(
         "The most that each region held during {whose}, stacked. Below the plan is good. {returned}"
     );
-    Ok(figure(
-        id,
-        &heading,
-        &caption,
-        &legend(keys),
-        &chart.html()?,
-    ))
+    Block::Plot(Box::new(Plot {
+        id: id.to_owned(),
+        heading,
+        caption,
+        legend,
+        chart,
+    }))
 }
 
 fn region_words(name: &str) -> String {
@@ -188,7 +188,7 @@ fn unit(bytes: u64) -> (&'static str, f64) {
 }
 
 /// The process's resident set after each video with the fitted slope.
-fn resident(record: &RunRecord) -> Result<String, ReportError> {
+fn resident(record: &RunRecord) -> Block {
     let heading = "Resident set of the process after each video";
     let models: Vec<_> = coloured(record)
         .map(|(model, colour)| {
@@ -202,13 +202,14 @@ fn resident(record: &RunRecord) -> Result<String, ReportError> {
         .flat_map(|(_, _, sessions)| sessions.iter().flat_map(|(_, points)| points))
         .fold(0.0_f64, |most, point| most.max(point.1));
     if models.is_empty() {
-        return Ok(nothing("No plot of the resident set: it was not read."));
+        return Block::nothing("No plot of the resident set: it was not read.");
     }
     let (unit, divisor) = unit(most as u64);
     let mut marks = Vec::new();
     let mut all = Vec::new();
-    let mut words = Vec::new();
-    for (model, colour, sessions) in &models {
+    let mut legend = Vec::new();
+    for (at, (model, colour, sessions)) in models.iter().enumerate() {
+        let shape = Shape::of_series(at);
         for (_, points) in sessions {
             let points: Vec<(f64, f64)> =
                 points.iter().map(|(x, y)| (x + 1.0, y / divisor)).collect();
@@ -223,17 +224,18 @@ fn resident(record: &RunRecord) -> Result<String, ReportError> {
                 let ends = [points.first(), points.last()].into_iter().flatten();
                 marks.push(Mark::dashed(ends.map(|p| at(p.0)).collect(), *colour));
             }
-            marks.push(Mark::dots(points, *colour, 3, 0.9));
+            marks.push(Mark::dots(points, *colour, 3, 0.9).shaped(shape));
         }
-        words.push(match &model.memory.rss_slope_per_video {
-            Some(slope) => format!(
-                "{}: {} per video, {}",
-                model.model,
-                slope_text(slope),
-                flatness(model)
-            ),
+        let flat = match model.memory.rss_flatness {
+            Some(Flatness::Flat) => "flat",
+            Some(Flatness::Growing) => "growing",
+            Some(Flatness::TooFew) | None => "too few videos to judge",
+        };
+        let words = match &model.memory.rss_slope_per_video {
+            Some(slope) => format!("{}: {} per video, {}", model.model, slope_text(slope), flat),
             None => format!("{}: one video, no slope", model.model),
-        });
+        };
+        legend.push(Key::new(colour.css(), words, Sample::Dot(shape)));
     }
     let last = all.iter().fold(1.0_f64, |most, point| most.max(point.0));
     let chart = Chart {
@@ -247,20 +249,16 @@ fn resident(record: &RunRecord) -> Result<String, ReportError> {
         marks,
         heights: [240, 230],
     };
-    let keys = models
-        .iter()
-        .zip(&words)
-        .map(|((_, colour, _), words)| (colour.css(), words.as_str(), Key::Dot));
     let caption = "What the system holds for the whole process, the planned block included where it is \
                    in the same memory. Level is good. Dashed: the straight line through the dots, whose \
-                   slope with its 95 % interval is said beside the colours.";
-    Ok(figure(
-        "resident",
-        heading,
-        caption,
-        &legend(keys),
-        &chart.html()?,
-    ))
+                   slope with its 95 % interval is in the legend.";
+    Block::Plot(Box::new(Plot {
+        id: "resident".to_owned(),
+        heading: heading.to_owned(),
+        caption: caption.to_owned(),
+        legend,
+        chart,
+    }))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod memory;
 mod objects;
 mod speed;
 mod timeline;
+mod videos;
 
 pub(super) use circumstances::{environment, timed};
 pub(super) use deadline::deadline;
@@ -17,10 +18,11 @@ pub(super) use memory::memory;
 pub(super) use objects::{failures, hard_objects};
 pub(super) use speed::{accuracy_and_speed, stages};
 pub(super) use timeline::timeline;
+pub(super) use videos::videos;
 
-use super::plot::Colour;
 use super::record::RunRecord;
 use crate::record::ObjectRow;
+use crate::render::plot::Colour;
 
 /// Models with the colours that they have in every plot.
 fn coloured(record: &RunRecord) -> impl Iterator<Item = (&crate::record::ModelSummary, Colour)> {

@@ -1,49 +1,40 @@
 //! The objects that the models did worst on, with pictures, and those that failed.
 
 use super::super::hardest::{HardObject, Pictures};
-use super::super::html::{Cell, Key, escape, legend, nothing, section, table};
-use super::super::picture::{PREDICTED, Picture, TRUTH};
+use super::super::picture::{PREDICTED, TRUTH};
 use super::super::record::RunRecord;
 use crate::record::Status;
+use crate::render::{Block, Cell, Exhibit, Key, Picture, Sample, Section, Table};
 
 /// Failed objects that are listed.
 const LISTED: usize = 50;
 
 /// The section of the lowest scores.
-pub(in crate::report) fn hard_objects(record: &RunRecord) -> String {
+pub(in crate::report) fn hard_objects(record: &RunRecord) -> Section {
     let several = record.summary.models.len() > 1;
     let heading = "Objects with the lowest scores";
-    let lead = match several {
-        true => {
-            "The ten objects with the lowest J&F (mean over the models), worst first. Left the frame \
+    let lead = if several {
+        "The ten objects with the lowest J&F (mean over the models), worst first. Left the frame \
              on which the object was pointed out, then one on which the masks went most wrong, of up to twelve annotated ones that were looked at."
-        }
-        false => {
-            "The ten objects with the lowest J&F, worst first. Left the frame on which the object was \
+    } else {
+        "The ten objects with the lowest J&F, worst first. Left the frame on which the object was \
              pointed out, then one on which its mask went most wrong, of up to twelve annotated ones that were looked at."
-        }
     };
+    let section = |blocks| Section::new("hardest", "Lowest scores", heading, lead, blocks);
     if record.hardest.is_empty() {
         let why = "No object was scored: there was no ground truth, or every object failed.";
-        return section("hardest", heading, lead, &nothing(why));
+        return section(vec![Block::nothing(why)]);
     }
-    let mut body = String::new();
+    let mut blocks = Vec::new();
     if record.hardest.iter().any(|object| object.pictures.is_ok()) {
-        let colour = |[r, g, b]: [u8; 3]| format!("rgb({r},{g},{b})");
-        body.push_str(&legend([
-            (
-                colour(TRUTH),
-                "outline of the object (ground truth)",
-                Key::Line,
-            ),
-            (
-                colour(PREDICTED),
-                "outline of the predicted mask",
-                Key::Line,
-            ),
+        let key =
+            |[r, g, b]: [u8; 3], words| Key::new(format!("rgb({r},{g},{b})"), words, Sample::Line);
+        blocks.push(Block::Legend(vec![
+            key(TRUTH, "outline of the object (ground truth)"),
+            key(PREDICTED, "outline of the predicted mask"),
         ]));
     }
-    // One reason that holds for all of them is said once.
+    // One reason that holds for all of them is given once.
     let mut reasons = record
         .hardest
         .iter()
@@ -51,70 +42,48 @@ pub(in crate::report) fn hard_objects(record: &RunRecord) -> String {
     let first = reasons.next().flatten();
     let common = first.filter(|first| reasons.all(|reason| reason == Some(*first)));
     if let Some(why) = common {
-        body.push_str(&nothing(&format!("No pictures: {why}.")));
+        blocks.push(Block::nothing(format!("No pictures: {why}.")));
     }
-    let items: String = record
-        .hardest
-        .iter()
-        .enumerate()
-        .map(|(at, object)| item(at + 1, object, common.is_none()))
-        .collect();
-    body.push_str(&format!("<ol class=\"objects\">{items}</ol>\n"));
-    section("hardest", heading, lead, &body)
+    let objects = record.hardest.iter().enumerate();
+    let exhibits = objects.map(|(at, object)| exhibit(at + 1, object, common.is_none()));
+    blocks.push(Block::Gallery(exhibits.collect()));
+    section(blocks)
 }
 
-fn item(rank: usize, object: &HardObject, say_why: bool) -> String {
-    let scores: Vec<String> = object
-        .scores
-        .iter()
-        .map(|(model, score)| {
-            let own = match object.scores.len() {
-                1 => String::new(),
-                _ => format!("{model}: "),
-            };
-            format!(
-                "{own}J&F {:.1} % (J {:.1} %, F {:.1} %)",
-                score.jf() * 100.0,
-                score.j * 100.0,
-                score.f * 100.0
-            )
-        })
-        .collect();
-    let lines: String = scores
-        .iter()
-        .map(|line| format!("<div>{}</div>", escape(line)))
-        .collect();
-    let shots = match &object.pictures {
-        Ok(pictures) => shots(object, pictures),
-        Err(why) if say_why => nothing(&format!("No pictures: {why}.")),
-        Err(_) => String::new(),
-    };
-    format!(
-        "<li data-video=\"{}\" data-object=\"{}\" data-jf=\"{}\"><h3>{rank}. {}, object {}</h3>{lines}{shots}</li>\n",
-        escape(&object.video),
-        escape(&object.object),
-        object.mean_jf() * 100.0,
-        escape(&object.video),
-        escape(&object.object)
-    )
-}
-
-fn shots(object: &HardObject, pictures: &Pictures) -> String {
-    let shot = |picture: &Picture, words: &str| {
+fn exhibit(rank: usize, object: &HardObject, give_reason: bool) -> Exhibit {
+    let scores = object.scores.iter().map(|(model, score)| {
+        let own = match object.scores.len() {
+            1 => String::new(),
+            _ => format!("{model}: "),
+        };
         format!(
-            "<figure><img src=\"{}\" width=\"{}\" height=\"{}\" alt=\"{}\"><figcaption>{}</figcaption></figure>",
-            picture.data_uri(),
-            picture.width,
-            picture.height,
-            escape(words),
-            escape(words)
+            "{own}J&F {:.1} % (J {:.1} %, F {:.1} %)",
+            score.jf() * 100.0,
+            score.j * 100.0,
+            score.f * 100.0
         )
+    });
+    let (pictures, missing) = match &object.pictures {
+        Ok(pictures) => (shots(object, pictures), String::new()),
+        Err(why) if give_reason => (Vec::new(), format!("No pictures: {why}.")),
+        Err(_) => (Vec::new(), String::new()),
     };
-    let mut all = shot(
-        &pictures.prompt,
-        &format!("frame {}: pointed out here", object.frames.0),
-    );
-    for attempt in &pictures.models {
+    Exhibit {
+        heading: format!("{rank}. {}, object {}", object.video, object.object),
+        lines: scores.collect(),
+        pictures,
+        missing,
+        data: vec![
+            ("video", object.video.clone()),
+            ("object", object.object.clone()),
+            ("jf", (object.mean_jf() * 100.0).to_string()),
+        ],
+    }
+}
+
+fn shots(object: &HardObject, pictures: &Pictures) -> Vec<(Picture, String)> {
+    let prompt = format!("frame {}: pointed out here", object.frames.0);
+    let attempts = pictures.models.iter().map(|attempt| {
         let whose = match pictures.models.len() {
             1 => String::new(),
             _ => format!("{}, ", attempt.model),
@@ -125,42 +94,38 @@ fn shots(object: &HardObject, pictures: &Pictures) -> String {
             (false, true) => "hidden here, yet a mask was given".to_owned(),
             (false, false) => "hidden here, and nothing was found: right".to_owned(),
         };
-        all.push_str(&shot(
-            &attempt.picture,
-            &format!("{whose}frame {}: {what}", pictures.frame),
-        ));
-    }
-    format!("<div class=\"shots\">{all}</div>")
+        let words = format!("{whose}frame {}: {what}", pictures.frame);
+        (attempt.picture.clone(), words)
+    });
+    std::iter::once((pictures.prompt.clone(), prompt))
+        .chain(attempts)
+        .collect()
 }
 
-/// The section of the objects that failed; nothing where none did.
-pub(in crate::report) fn failures(record: &RunRecord) -> String {
-    let failed: Vec<Vec<Cell>> = record
+/// The section of the objects that failed; `None` where none did.
+pub(in crate::report) fn failures(record: &RunRecord) -> Option<Section> {
+    let failed: Vec<[Cell; 4]> = record
         .summary
         .objects
         .iter()
         .filter_map(|object| match &object.status {
             Status::Ok => None,
-            Status::Failed { reason } => Some(vec![
+            Status::Failed { reason } => Some([
                 Cell::text(&object.key.video),
                 Cell::text(&object.key.object),
                 Cell::text(&object.key.model),
-                Cell::text(reason).classed("long"),
+                Cell::long(reason),
             ]),
         })
         .collect();
-    if failed.is_empty() {
-        return String::new();
-    }
+    let more = failed.len().saturating_sub(LISTED);
     let head = ["video", "object", "model", "reason"].map(Cell::text);
-    let listed = failed.get(..failed.len().min(LISTED)).unwrap_or_default();
-    let mut body = table("failed", &head, listed);
-    if failed.len() > LISTED {
-        body.push_str(&nothing(&format!(
-            "{} more are in summary.csv.",
-            failed.len() - LISTED
-        )));
+    let listed = failed.iter().take(LISTED).cloned();
+    let mut blocks = vec![Block::Table(Table::new("failed", head).with_rows(listed))];
+    if more > 0 {
+        blocks.push(Block::nothing(format!("{more} more are in summary.csv.")));
     }
-    let lead = "A failed object has no figures; it is left out of every mean.";
-    section("failures", "Objects that failed", lead, &body)
+    let lead = "A failed object has no figures; it is excluded from every mean.";
+    let section = Section::new("failures", "Failed", "Objects that failed", lead, blocks);
+    (!failed.is_empty()).then_some(section)
 }

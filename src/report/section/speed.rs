@@ -1,25 +1,23 @@
 //! Speed against accuracy, and where the time of a frame goes.
 
-use super::super::ReportError;
-use super::super::html::{Cell, Key, escape, figure, legend, nothing, section, table};
-use super::super::plot::{Axis, Chart, Colour, Mark};
 use super::super::record::RunRecord;
 use super::coloured;
 use crate::figures::stats::{self, LatencySummary, Samples};
 use crate::record::{Stage, stage_samples};
+use crate::render::plot::{Axis, Chart, Colour, Mark, Shape};
+use crate::render::{Block, Cell, Key, Plot, Sample, Section, Table};
 
 /// Objects of a model that are drawn.
 const MOST_DOTS: usize = 300;
 
 /// The section of the scatter plot.
-///
-/// # Errors
-/// A plot that cannot be drawn.
-pub(in crate::report) fn accuracy_and_speed(record: &RunRecord) -> Result<String, ReportError> {
+pub(in crate::report) fn accuracy_and_speed(record: &RunRecord) -> Section {
+    let heading = "Accuracy against speed";
+    let section = |block| Section::new("accuracy", heading, heading, "", vec![block]);
     let mut dots = Vec::new();
     let mut means = Vec::new();
     let mut thinned = false;
-    for (model, colour) in coloured(record) {
+    for (at, (model, colour)) in coloured(record).enumerate() {
         let of_objects: Vec<(f64, f64)> = record
             .summary
             .objects
@@ -32,36 +30,35 @@ pub(in crate::report) fn accuracy_and_speed(record: &RunRecord) -> Result<String
             .collect();
         let step = of_objects.len().div_ceil(MOST_DOTS).max(1);
         thinned |= step > 1;
-        dots.push((
-            of_objects.into_iter().step_by(step).collect::<Vec<_>>(),
-            colour,
-        ));
-        let speed = model.speed.fps_end_to_end;
-        if let (Some(fps), Some(score)) = (speed, model.official_percent) {
-            means.push(((fps, score.jf), colour, model.model.as_str()));
+        let shape = Shape::of_series(at);
+        let kept: Vec<_> = of_objects.into_iter().step_by(step).collect();
+        dots.push((kept, colour, shape));
+        if let (Some(fps), Some(score)) = (model.speed.fps_end_to_end, model.official_percent) {
+            means.push(((fps, score.jf), colour, shape, model.model.as_str()));
         }
     }
-    let heading = "Accuracy against speed";
     if means.is_empty() {
-        let why = "No plot: no object has both a score and a speed.";
-        return Ok(section("accuracy", heading, "", &nothing(why)));
+        return section(Block::nothing(
+            "No plot: no object has both a score and a speed.",
+        ));
     }
     let all = || {
-        let of_objects = dots.iter().flat_map(|(points, _)| points.iter().copied());
+        let of_objects = dots.iter().flat_map(|(points, ..)| points.iter().copied());
         of_objects.chain(means.iter().map(|(point, ..)| *point))
     };
     let mut marks: Vec<Mark> = dots
         .iter()
-        .map(|(points, colour)| Mark::dots(points.clone(), *colour, 3, 0.45))
+        .map(|(points, colour, shape)| Mark::dots(points.clone(), *colour, 3, 0.45).shaped(*shape))
         .collect();
-    for (point, colour, _) in &means {
-        marks.push(Mark::dots(vec![*point], *colour, 9, 1.0));
+    for (point, colour, shape, _) in &means {
+        marks.push(Mark::dots(vec![*point], *colour, 9, 1.0).shaped(*shape));
         marks.push(Mark::Dots {
             points: vec![*point],
             colour: Colour::Ink,
             radius: 9,
             alpha: 1.0,
             hollow: true,
+            shape: *shape,
         });
     }
     let mut y = Axis::linear("J&F, official protocol (%)", all().map(|(_, y)| y), false);
@@ -78,24 +75,24 @@ pub(in crate::report) fn accuracy_and_speed(record: &RunRecord) -> Result<String
         marks,
         heights: [340, 300],
     };
-    let entries = means
+    let legend = means
         .iter()
-        .map(|(_, colour, name)| (colour.css(), *name, Key::Dot));
-    let mut caption = "Small dots are single objects, the large ones the models over all of their \
+        .map(|(_, colour, shape, name)| Key::new(colour.css(), *name, Sample::Dot(*shape)))
+        .collect();
+    let mut caption = "Small marks are single objects, the large ones the models over all of their \
                        objects. Up is more accurate, to the right is faster: the upper right corner \
                        is best."
         .to_owned();
     if thinned {
         caption.push_str(" Only some of the objects are drawn.");
     }
-    let plot = figure(
-        "scatter",
-        "J&F and frames per second",
-        &caption,
-        &legend(entries),
-        &chart.html()?,
-    );
-    Ok(section("accuracy", heading, "", &plot))
+    section(Block::Plot(Box::new(Plot {
+        id: "scatter".to_owned(),
+        heading: "J&F and frames per second".to_owned(),
+        caption,
+        legend,
+        chart,
+    })))
 }
 
 /// Series of the distribution in the order of the work.
@@ -120,10 +117,7 @@ fn series() -> Vec<(&'static str, &'static str)> {
 }
 
 /// The section of the stages.
-///
-/// # Errors
-/// A plot that cannot be drawn.
-pub(in crate::report) fn stages(record: &RunRecord) -> Result<String, ReportError> {
+pub(in crate::report) fn stages(record: &RunRecord) -> Section {
     let heading = "Where the time goes";
     let lead = "How long each stage of a frame takes. Decoding runs ahead on threads of its own, so \
                 stages do not add up to the end-to-end time.";
@@ -138,13 +132,9 @@ pub(in crate::report) fn stages(record: &RunRecord) -> Result<String, ReportErro
                 .any(|(_, _, of)| of.get(*name).is_some_and(|s| !s.is_empty()))
         })
         .collect();
+    let section = |blocks| Section::new("stages", "Stages", heading, lead, blocks);
     if present.is_empty() {
-        return Ok(section(
-            "stages",
-            heading,
-            lead,
-            &nothing("No plot: no frame was measured."),
-        ));
+        return section(vec![Block::nothing("No plot: no frame was measured.")]);
     }
     let lanes: Vec<Vec<(&Samples, Colour)>> = present
         .iter()
@@ -162,31 +152,29 @@ pub(in crate::report) fn stages(record: &RunRecord) -> Result<String, ReportErro
     let chart = distribution(names, &lanes);
     let colours = samples
         .iter()
-        .map(|(model, colour, _)| (colour.css(), model.model.as_str(), Key::Box));
-    let keys = colours.chain([
-        (Colour::Ink.css(), "median", Key::Line),
-        (
-            Colour::Bad.css(),
-            "p99: 1 frame in 100 takes longer",
-            Key::Line,
-        ),
-    ]);
+        .map(|(model, colour, _)| Key::new(colour.css(), &model.model, Sample::Box));
+    let legend = colours
+        .chain([
+            Key::new(Colour::Ink.css(), "median", Sample::Line),
+            Key::new(
+                Colour::Bad.css(),
+                "p99: 1 frame in 100 takes longer",
+                Sample::Line,
+            ),
+        ])
+        .collect();
     let caption = "The higher a hill, the more frames took that long; a narrow hill is a steady \
                    stage. To the left is faster. The scale is logarithmic: each step to the next power \
                    of ten is ten times as long.";
-    let plot = figure(
-        "distribution",
-        "Distribution of the time per stage",
-        caption,
-        &legend(keys),
-        &chart.html()?,
-    );
-    Ok(section(
-        "stages",
-        heading,
-        lead,
-        &format!("{plot}{}", numbers(record, &present)),
-    ))
+    let plot = Plot {
+        id: "distribution".to_owned(),
+        heading: "Distribution of the time per stage".to_owned(),
+        caption: caption.to_owned(),
+        legend,
+        chart,
+    };
+    let numbers = numbers(record, &present);
+    section(vec![Block::Plot(Box::new(plot)), Block::Table(numbers)])
 }
 
 /// Hills of durations, one row per stage, one lane per model in it.
@@ -265,7 +253,7 @@ fn distribution(names: Vec<String>, rows: &[Vec<(&Samples, Colour)>]) -> Chart {
 /// A column of the table of stages: its heading and its figure.
 type Column = (&'static str, fn(&LatencySummary) -> f64);
 
-fn numbers(record: &RunRecord, present: &[(&str, &str)]) -> String {
+fn numbers(record: &RunRecord, present: &[(&str, &str)]) -> Table {
     let inside = |name: &str| -> String {
         let regions = record.manifest["timed_region"].as_array();
         let region = regions.and_then(|all| all.iter().find(|region| region["name"] == name));
@@ -287,12 +275,8 @@ fn numbers(record: &RunRecord, present: &[(&str, &str)]) -> String {
     if several {
         head.push(Cell::text("model"));
     }
-    head.push(Cell::text("samples").classed("number"));
-    head.extend(
-        columns
-            .iter()
-            .map(|(words, _)| Cell::text(words).classed("number")),
-    );
+    head.push(Cell::number("samples"));
+    head.extend(columns.iter().map(|(words, _)| Cell::number(*words)));
     let mut rows = Vec::new();
     for (name, words) in present {
         let mut first = true;
@@ -300,18 +284,18 @@ fn numbers(record: &RunRecord, present: &[(&str, &str)]) -> String {
             let Some(latency) = model.latency_ms.counted.get(*name) else {
                 continue;
             };
-            let title = match first {
-                true => format!("{}<small>{}</small>", escape(words), escape(&inside(name))),
-                false => String::new(),
-            };
+            let mut row = vec![if first {
+                Cell::text(*words).hint(inside(name))
+            } else {
+                Cell::text("")
+            }];
             first = false;
-            let mut row = vec![Cell::html(title).classed("long")];
             if several {
                 row.push(Cell::text(&model.model));
             }
-            row.push(Cell::number(&latency.n.to_string()));
+            row.push(Cell::number(latency.n.to_string()));
             row.extend(columns.iter().map(|(words, value)| {
-                Cell::number(&stats::milliseconds(value(latency)))
+                Cell::number(stats::milliseconds(value(latency)))
                     .valued(words, Some(value(latency)))
                     .with("stage", name)
                     .with("model", &model.model)
@@ -319,5 +303,5 @@ fn numbers(record: &RunRecord, present: &[(&str, &str)]) -> String {
             rows.push(row);
         }
     }
-    table("stage-times", &head, &rows)
+    Table::new("stage-times", head).with_rows(rows)
 }

@@ -1,12 +1,12 @@
 //! Wall clock of every frame in the order of the run, with its outliers.
 
-use super::super::html::{Key, counted, figure, legend, nothing, section};
-use super::super::plot::{Axis, Chart, Colour, Mark, thin};
+use super::super::DEADLINE_MS;
 use super::super::record::RunRecord;
-use super::super::{DEADLINE_MS, ReportError};
 use super::coloured;
 use crate::figures::stats::{OUTLIER_THRESHOLD, modified_z_scores};
 use crate::record::{ClipTimes, clip_times};
+use crate::render::plot::{Axis, Chart, Colour, Mark, Shape, thin};
+use crate::render::{Block, Key, Plot, Sample, Section, counted};
 
 /// Points of a model's line that are drawn.
 const MOST_POINTS: usize = 1600;
@@ -18,42 +18,38 @@ const MOST_PARTED: usize = 60;
 const WIDE_RANGE: f64 = 12.0;
 
 /// The section.
-///
-/// # Errors
-/// A plot that cannot be drawn.
-pub(in crate::report) fn timeline(record: &RunRecord) -> Result<String, ReportError> {
+pub(in crate::report) fn timeline(record: &RunRecord) -> Section {
     let lead = "Wall clock of every frame, from asking for it to its masks, in the order in which \
                 the run took them. Lower is better, and flat is better: a rising line is a machine \
                 that slows down.";
     let clips = clip_times(&record.rows);
-    let mut body = String::new();
+    let mut blocks = Vec::new();
     for (number, (model, colour)) in coloured(record).enumerate() {
         let own: Vec<&ClipTimes> = clips
             .iter()
             .filter(|clip| clip.model == model.model)
             .collect();
-        if own.iter().all(|clip| clip.frames.is_empty()) {
-            body.push_str(&nothing(&format!(
-                "{}: no frame was measured.",
-                model.model
-            )));
-            continue;
-        }
-        body.push_str(&of_model(
-            &format!("timeline-{number}"),
-            &model.model,
-            colour,
-            &own,
-        )?);
+        blocks.push(if own.iter().all(|clip| clip.frames.is_empty()) {
+            Block::nothing(format!("{}: no frame was measured.", model.model))
+        } else {
+            let id = format!("timeline-{number}");
+            Block::Plot(Box::new(of_model(&id, &model.model, colour, &own)))
+        });
     }
-    if body.is_empty() {
-        body = nothing("No plot: no frame was measured.");
+    if blocks.is_empty() {
+        blocks.push(Block::nothing("No plot: no frame was measured."));
     }
-    Ok(section("timeline", "Frame time over the run", lead, &body))
+    Section::new(
+        "timeline",
+        "Timeline",
+        "Frame time over the run",
+        lead,
+        blocks,
+    )
 }
 
 /// What a plot of the frames needs.
-struct Laid {
+struct Timeline {
     /// Per clip: frames that count, by their number in the run.
     lines: Vec<Vec<(f64, f64)>>,
     warm_up: Vec<(f64, f64)>,
@@ -62,8 +58,8 @@ struct Laid {
     frames: usize,
 }
 
-impl Laid {
-    fn out(clips: &[&ClipTimes]) -> Self {
+impl Timeline {
+    fn new(clips: &[&ClipTimes]) -> Self {
         let mut laid = Self {
             lines: Vec::new(),
             warm_up: Vec::new(),
@@ -104,13 +100,8 @@ impl Laid {
     }
 }
 
-fn of_model(
-    id: &str,
-    model: &str,
-    colour: Colour,
-    clips: &[&ClipTimes],
-) -> Result<String, ReportError> {
-    let laid = Laid::out(clips);
+fn of_model(id: &str, model: &str, colour: Colour, clips: &[&ClipTimes]) -> Plot {
+    let laid = Timeline::new(clips);
     let outliers = laid.outliers();
     let every = || {
         laid.lines
@@ -169,6 +160,7 @@ fn of_model(
         radius: 4,
         alpha: 1.0,
         hollow: true,
+        shape: Shape::Circle,
     });
     let chart = Chart {
         name: format!("Time of every frame of {model} in milliseconds"),
@@ -198,21 +190,29 @@ fn of_model(
     if outliers.len() > MOST_OUTLIERS {
         caption.push_str(&format!(" The {MOST_OUTLIERS} farthest are ringed."));
     }
-    let mut keys = vec![(colour.css(), "frame time", Key::Line)];
+    let mut legend = vec![Key::new(colour.css(), "frame time", Sample::Line)];
     if !laid.warm_up.is_empty() {
-        keys.push((Colour::Muted.css(), "warm-up, not counted", Key::Dot));
-    }
-    if !outliers.is_empty() {
-        keys.push((Colour::Bad.css(), "outlier", Key::Ring));
-    }
-    if deadline.is_some() {
-        keys.push((
-            Colour::Bad.css(),
-            "41.7 ms: one frame at 24 per second",
-            Key::Dashed,
+        let words = "warm-up, not counted";
+        legend.push(Key::new(
+            Colour::Muted.css(),
+            words,
+            Sample::Dot(Shape::Circle),
         ));
     }
-    Ok(figure(id, model, &caption, &legend(keys), &chart.html()?))
+    if !outliers.is_empty() {
+        legend.push(Key::new(Colour::Bad.css(), "outlier", Sample::Ring));
+    }
+    if deadline.is_some() {
+        let words = "41.7 ms: one frame at 24 per second";
+        legend.push(Key::new(Colour::Bad.css(), words, Sample::Dashed));
+    }
+    Plot {
+        id: id.to_owned(),
+        heading: model.to_owned(),
+        caption,
+        legend,
+        chart,
+    }
 }
 
 #[cfg(test)]
@@ -239,13 +239,17 @@ mod tests {
         };
         let first = clip(&[99.0, 10.0, 10.1, 9.9, 40.0]);
         let second = clip(&[98.0, 10.0, 10.2, 9.8, 80.0]);
-        let laid = Laid::out(&[&first, &second]);
+        let laid = Timeline::new(&[&first, &second]);
         assert_eq!(laid.frames, 10);
         assert_eq!(laid.parted, [5.5]);
         assert_eq!(laid.warm_up, [(1.0, 99.0), (6.0, 98.0)]);
         assert_eq!(laid.outliers(), [(10.0, 80.0), (5.0, 40.0)]);
-        let html = of_model("t", "m", Colour::Series(0), &[&first, &second]).unwrap();
-        assert!(html.contains("8 frames of 2 objects; 2 are far"), "{html}");
-        assert!(!html.contains("thinned"));
+        let plot = of_model("t", "m", Colour::Series(0), &[&first, &second]);
+        let caption = plot.caption;
+        assert!(
+            caption.contains("8 frames of 2 objects; 2 are far"),
+            "{caption}"
+        );
+        assert!(!caption.contains("thinned"));
     }
 }

@@ -9,8 +9,9 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::{Axis, Tick};
 use super::theme::themed;
-use super::{Chart, Colour, Mark};
-use crate::report::html::escape;
+use super::{Chart, Colour, Mark, Shape};
+use crate::render::html::Safe;
+use maud::{PreEscaped, html};
 
 /// For which width of page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ const FONT: f64 = 1.24;
 const DIGIT: f64 = 0.58;
 
 /// Draws it.
-pub(super) fn svg(chart: &Chart, page: Page, height: u32) -> Result<String, String> {
+pub(super) fn svg(chart: &Chart, page: Page, height: u32) -> Result<maud::Markup, String> {
     let (width, height) = (page.width() * FINE, height * FINE);
     let mut text = String::new();
     {
@@ -54,16 +55,14 @@ pub(super) fn svg(chart: &Chart, page: Page, height: u32) -> Result<String, Stri
         draw(chart, page, &root).map_err(|error| error.to_string())?;
         root.present().map_err(|error| error.to_string())?;
     }
-    let body = text
-        .split_once('>')
-        .map_or(text.as_str(), |(_, body)| body)
-        .trim();
-    Ok(format!(
-        "<svg class=\"{}\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">{}",
-        page.class(),
-        escape(&chart.name),
-        themed(body)
-    ))
+    // What plotters wrote between its own <svg …> and </svg>.
+    let body = text.split_once('>').map_or("", |(_, body)| body);
+    let body = body.trim().trim_end_matches("</svg>");
+    Ok(html! {
+        svg class=(page.class()) viewBox={ "0 0 " (width) " " (height) } role="img" aria-label=(Safe(&chart.name)) {
+            (PreEscaped(themed(body)))
+        }
+    })
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -173,14 +172,29 @@ fn draw(chart: &Chart, page: Page, root: &Area<'_>) -> Result<(), Failure> {
                 radius,
                 alpha,
                 hollow,
+                shape,
             } => {
                 let colour = colour.stand_in(false).mix(*alpha);
-                let style = match hollow {
-                    true => colour.stroke_width(FINE + 1),
-                    false => colour.filled(),
+                let style = if *hollow {
+                    colour.stroke_width(FINE + 1)
+                } else {
+                    colour.filled()
                 };
+                let size = radius * FINE;
                 let dots = points.iter().map(place);
-                drawn.draw_series(dots.map(|at| Circle::new(at, radius * FINE, style)))?;
+                if *shape == Shape::Circle {
+                    drawn.draw_series(dots.map(|at| Circle::new(at, size, style)))?;
+                } else {
+                    let corners = shape.corners(size);
+                    drawn.draw_series(dots.map(|at| {
+                        let outline: Vec<(i32, i32)> =
+                            corners.iter().chain(corners.first()).copied().collect();
+                        let filled = if *hollow { Vec::new() } else { corners.clone() };
+                        EmptyElement::at(at)
+                            + Polygon::new(filled, style)
+                            + PathElement::new(outline, style)
+                    }))?;
+                }
             }
             Mark::Text {
                 at,

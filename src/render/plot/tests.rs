@@ -91,7 +91,7 @@ fn both_drawings_have_the_marks_in_the_colours_of_the_page() {
             0.5,
         ),
     ];
-    let html = chart(marks).html().unwrap();
+    let html = chart(marks).html().unwrap().into_string();
     assert_eq!(html.matches("<svg").count(), 2);
     assert_eq!(html.matches("</svg>").count(), 2);
     assert!(html.contains("class=\"wide\"") && html.contains("class=\"narrow\""));
@@ -142,7 +142,7 @@ fn words_in_plots_are_escaped() {
     };
     let mut plot = chart(vec![text]);
     plot.y = Axis::names(vec!["<b>".to_owned(), "c".to_owned()]);
-    let html = plot.html().unwrap();
+    let html = plot.html().unwrap().into_string();
     assert!(!html.contains("<script") && !html.contains("<b>"), "{html}");
     assert_eq!(html.matches("&lt;script&gt;").count(), 2);
     assert_eq!(html.matches("&lt;b&gt;").count(), 2);
@@ -203,7 +203,7 @@ fn a_long_label_at_the_end_stays_inside() {
     ];
     for x in axes {
         let long = Chart { x, ..chart(vec![]) };
-        let ends = ends_of_labels(&long.html().unwrap());
+        let ends = ends_of_labels(&long.html().unwrap().into_string());
         assert_eq!(ends.len(), 2);
         for (end, width) in ends {
             assert!(0.9 * width < end && end <= width, "{end} of {width}");

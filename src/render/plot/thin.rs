@@ -2,7 +2,7 @@
 
 /// A series that may have been thinned.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::report) struct Thinned {
+pub struct Thinned {
     /// What is left of the points, in their order.
     pub points: Vec<(f64, f64)>,
     /// How many points there were.
@@ -18,7 +18,7 @@ impl Thinned {
 
 /// Leaves about `most` points: of every stretch of consecutive points the lowest and the highest.
 /// First and last stay.
-pub(in crate::report) fn thin(points: &[(f64, f64)], most: usize) -> Thinned {
+pub fn thin(points: &[(f64, f64)], most: usize) -> Thinned {
     let of = points.len();
     let stretches = (most / 2).max(1);
     if of <= most.max(4) {

@@ -5,7 +5,7 @@ use plotters::style::RGBColor;
 
 /// A colour by what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::report) enum Colour {
+pub enum Colour {
     /// Text and outlines.
     Ink,
     /// Text that steps back, axes.

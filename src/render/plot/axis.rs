@@ -2,7 +2,7 @@
 
 /// How values become lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::report) enum Scale {
+pub enum Scale {
     /// Equal differences are equally long.
     Linear,
     /// Equal ratios are equally long.
@@ -11,7 +11,7 @@ pub(in crate::report) enum Scale {
 
 /// An axis.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::report) struct Axis {
+pub struct Axis {
     /// What it shows, with its unit.
     pub title: String,
     /// Lowest value.
