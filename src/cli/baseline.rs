@@ -285,7 +285,8 @@ fn run_modes(args: &BaselineArgs) -> anyhow::Result<u8> {
     }
     if !baselines.is_empty() {
         // `masklet compare` says more: intervals, pairs, and what is not comparable.
-        print(&beside::render(&earlier.summary, &baselines))?;
+        print("\n")?;
+        super::print_blocks(&beside::beside(&earlier.summary, &baselines))?;
     }
     Ok(code)
 }

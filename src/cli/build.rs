@@ -5,6 +5,7 @@ use super::options::{PrecisionArg, UsageError, parse_size};
 use super::print;
 use crate::dataset::prompts::ModelTag;
 use crate::figures::stats::bytes;
+use crate::render::{Block, Cell, Table};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use masklet_engines::bundle::{Bundle, BundleError, BundleStore, Precision};
@@ -207,54 +208,53 @@ pub fn build(args: &BuildArgs) -> anyhow::Result<u8> {
         );
         let built = build_bundle(&store, &host, bundle, &settings, &watch);
         watch.done();
-        print(&table(bundle, &built?))?;
+        super::print_blocks(&table(bundle, &built?))?;
     }
     Ok(0)
 }
 
 /// What one bundle's build did, as a table.
-fn table(bundle: &Bundle, built: &[Built]) -> String {
+fn table(bundle: &Bundle, built: &[Built]) -> Vec<Block> {
     let m = bundle.manifest();
-    let size = |value: Option<u64>| value.map_or_else(|| "?".to_owned(), bytes);
-    let mut text = format!(
-        "{} {} {}\n  {:<15} {:<10} {:>9} {:>12} {:>12} {:>12} {:>8} {:>13}\n",
-        m.name,
-        m.image_size,
-        m.precision,
-        "component",
-        "",
-        "time",
-        "engine",
-        "weights",
-        "scratch",
-        "skipped",
-        "MemAvailable"
-    );
-    for Built { engine, new } in built {
+    let size = |value: Option<u64>| Cell::number(value.map_or_else(|| "?".to_owned(), bytes));
+    let head = [
+        Cell::text("component"),
+        Cell::text(""),
+        Cell::number("time"),
+        Cell::number("engine"),
+        Cell::number("weights"),
+        Cell::number("scratch"),
+        Cell::number("skipped"),
+        Cell::number("MemAvailable"),
+    ];
+    let rows = built.iter().map(|Built { engine, new }| {
         let record = &engine.sidecar.build;
-        text += &format!(
-            "  {:<15} {:<10} {:>8.1}s {:>12} {:>12} {:>12} {:>8} {:>13}\n",
-            engine.sidecar.component,
-            if *new { "built" } else { "up to date" },
-            record.seconds,
-            bytes(engine.sidecar.plan.bytes),
+        [
+            Cell::text(&engine.sidecar.component),
+            Cell::text(if *new { "built" } else { "up to date" }),
+            Cell::number(format!("{:.1} s", record.seconds)),
+            Cell::number(bytes(engine.sidecar.plan.bytes)),
             size(record.weight_bytes),
             size(record.activation_bytes),
-            record.tactics_skipped,
+            Cell::number(record.tactics_skipped.to_string()),
             size(record.mem_available_bytes),
-        );
-    }
+        ]
+    });
+    let mut blocks = vec![
+        Block::heading(format!("{} {} {}", m.name, m.image_size, m.precision)),
+        Block::Table(Table::new("build", head).with_rows(rows)),
+    ];
     let skipped: u64 = built
         .iter()
         .map(|built| built.engine.sidecar.build.tactics_skipped)
         .sum();
     if skipped > 0 {
-        text += &format!(
-            "  {skipped} tactics were not tried because memory was short: the engines may be slower \
-             than they could be. Build again with --force when more memory is free.\n"
-        );
+        blocks.push(Block::Notes(vec![format!(
+            "{skipped} tactics were not tried because memory was short: the engines may be slower than \
+             they could be. Build again with --force when more memory is free."
+        )]));
     }
-    text
+    blocks
 }
 
 /// Progress on a terminal, plain lines elsewhere; a signal ends the build.

@@ -57,7 +57,8 @@ pub fn doctor(args: DoctorArgs) -> anyhow::Result<u8> {
         print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
     } else {
         let style = Style::stdout();
-        print(&report.render(style.width.max(100), style.colour))?;
+        let width = if style.fitted { style.width } else { 100 };
+        print(&report.render(width, style.colour))?;
     }
     Ok(match report.failures {
         0 => 0,

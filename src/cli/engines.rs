@@ -3,6 +3,7 @@
 use super::print;
 use crate::error::{Classified, ErrorClass};
 use crate::figures::stats::bytes;
+use crate::render::{Block, Cell, Table};
 use clap::{Args, Subcommand};
 use masklet_engines::bundle::BundleStore;
 use masklet_engines::engine::{Device, EngineStore, StoredEngine};
@@ -142,35 +143,44 @@ fn list(args: &ListArgs) -> anyhow::Result<u8> {
         ))?;
         return Ok(0);
     }
-    let mut text = format!(
-        "{:<16} {:<30} {:<15} {:>12}  {:<24} {}\n",
-        "key", "model", "component", "size", "built by", "for"
-    );
-    for engine in &engines {
+    let head = [
+        Cell::text("key"),
+        Cell::text("model"),
+        Cell::text("component"),
+        Cell::number("size"),
+        Cell::text("built by"),
+        Cell::text("for"),
+    ];
+    let rows = engines.iter().map(|engine| {
         let s = &engine.sidecar;
-        text += &format!(
-            "{:<16} {:<30} {:<15} {:>12}  {:<24} {}\n",
-            s.key.short(),
-            format!("{} {} {}", s.model, s.image_size, s.fields.precision),
-            s.component,
-            bytes(s.plan.bytes),
-            s.fields.tensorrt.to_string(),
-            s.fields.target,
-        );
-    }
-    match &device {
+        [
+            Cell::text(s.key.short()),
+            Cell::text(format!(
+                "{} {} {}",
+                s.model, s.image_size, s.fields.precision
+            )),
+            Cell::text(&s.component),
+            Cell::number(bytes(s.plan.bytes)),
+            Cell::long(s.fields.tensorrt.to_string()),
+            Cell::text(s.fields.target.to_string()),
+        ]
+    });
+    let fitting = match &device {
         Ok(device) => {
             let fitting = engines.iter().filter(|e| e.fits(device).is_ok()).count();
-            text += &format!(
-                "{fitting} of {} run here ({}, {})\n",
+            format!(
+                "{fitting} of {} run here ({}, {})",
                 engines.len(),
                 device.tensorrt,
                 device.identity.name
-            );
+            )
         }
-        Err(reason) => text += &format!("None runs here: {reason}\n"),
-    }
-    print(&text)?;
+        Err(reason) => format!("None runs here: {reason}"),
+    };
+    super::print_blocks(&[
+        Block::Table(Table::new("engines", head).with_rows(rows)),
+        Block::Paragraph(fitting),
+    ])?;
     Ok(0)
 }
 

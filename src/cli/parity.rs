@@ -1,7 +1,6 @@
 //! `masklet parity`: does a backend compute what a reference computes?
 
 use super::options::{BackendArg, ModelRun, ResourceArgs, UsageError};
-use super::print;
 use crate::dataset::prompts::PromptKind;
 use crate::dataset::synth::{Recipe, make};
 use crate::dataset::{Split, SplitOptions};
@@ -159,7 +158,7 @@ pub fn parity(args: &ParityArgs) -> anyhow::Result<u8> {
         components: Differences::of(&manifest, &calls, &outputs)?,
         clip: clip_differences(&ours, &theirs)?,
     };
-    print(&report.table())?;
+    super::print_blocks(&report.document())?;
     if let Some(path) = &args.json {
         let mut value = serde_json::to_value(&report)?;
         value["failures"] = report.failures().into();

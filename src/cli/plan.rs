@@ -4,6 +4,7 @@ use super::options::{BackendArg, ModelArgs, ResourceArgs, UsageError};
 use crate::clip::frame_limits;
 use crate::dataset::{Split, SplitOptions};
 use crate::figures::stats::bytes;
+use crate::render::{Block, Cell, Style, Table, counted, terminal};
 use crate::track::TrackerLayout;
 use crate::track::layout::Demand;
 use clap::Args;
@@ -137,32 +138,42 @@ pub fn render(model: &str, plan: &Plan, demand: Demand) -> String {
         0 => String::new(),
         some => format!(" and {} of pinned host memory", bytes(some as u64)),
     };
-    let mut text = format!(
-        "Memory plan of {model}: one slab of {}{staging}, up to {} object(s) at once, {} frames decoded \
-         ahead\n",
+    let heading = format!(
+        "Memory plan of {model}: one slab of {}{staging}, up to {} at once, {} frames decoded ahead",
         bytes(plan.bytes() as u64),
-        demand.objects,
+        counted(demand.objects, "object"),
         demand.ring_frames
     );
     let staged = (!plan.staging.is_empty()).then_some(("staging (host)", &plan.staging));
     let regions = plan.regions.iter().map(|r| (r.region.name(), &r.rows));
-    for (name, rows) in regions.chain(staged) {
-        let total: usize = rows.iter().map(PlanRow::bytes).sum();
-        text += &format!("  {name:<46} {:>12}\n", bytes(total as u64));
-        for row in rows {
+    let mut rows = Vec::new();
+    for (name, of_region) in regions.chain(staged) {
+        let total: usize = of_region.iter().map(PlanRow::bytes).sum();
+        rows.push([name.to_owned(), bytes(total as u64), String::new()]);
+        rows.extend(of_region.iter().map(|row| {
             let shape: Vec<String> = row.shape.iter().map(usize::to_string).collect();
             let times = match row.count {
                 1 => String::new(),
                 n => format!("{n} x "),
             };
-            text += &format!(
-                "    {:<44} {:>12}  {times}({}) {}\n",
-                row.name,
+            [
+                format!("  {}", row.name),
                 bytes(row.bytes() as u64),
-                shape.join(","),
-                row.dtype
-            );
-        }
+                format!("{times}({}) {}", shape.join(","), row.dtype),
+            ]
+        }));
     }
-    text
+    let rows = rows
+        .into_iter()
+        .map(|[name, bytes, shape]| [Cell::text(name), Cell::number(bytes), Cell::text(shape)]);
+    let head = [
+        Cell::text("region, tensor"),
+        Cell::number("size"),
+        Cell::text("shape"),
+    ];
+    let table = Table::new("plan", head).with_rows(rows);
+    terminal(
+        &[Block::Paragraph(heading), Block::Table(table)],
+        Style::stdout(),
+    )
 }

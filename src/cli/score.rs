@@ -3,6 +3,7 @@
 use crate::metrics::error::ScoreError;
 use crate::metrics::folder::{FolderOptions, FolderScores, report, score_folders};
 use crate::metrics::protocol::Protocol;
+use crate::render::{Block, Style, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -99,7 +100,8 @@ fn csv_path(args: &ScoreArgs) -> Option<PathBuf> {
 fn render(scores: &FolderScores, quiet: bool) -> String {
     let mut text = String::new();
     if !quiet {
-        text.push_str(&report::table(scores));
+        let table = Block::Table(report::table(scores));
+        text.push_str(&terminal(&[table], Style::stdout()));
         text.push('\n');
     }
     text.push_str(&report::summary(scores));

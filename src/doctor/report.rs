@@ -1,5 +1,6 @@
 //! The lines of a report, and the text they are printed as.
 
+use crate::render::counted;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -213,10 +214,6 @@ impl DoctorReport {
                 out.push('\n');
             }
         }
-        let plural = |n: usize, word: &str| match n {
-            1 => format!("1 {word}"),
-            n => format!("{n} {word}s"),
-        };
         let verdict = match (self.failures, self.warnings) {
             (0, 0) => "Nothing stands in the way.",
             (0, _) => "Nothing stands in the way; the warnings cost speed or certainty.",
@@ -226,30 +223,16 @@ impl DoctorReport {
             out,
             "\n{} ok, {}, {}, {} not checked.\n{verdict}",
             self.ok,
-            plural(self.warnings, "warning"),
-            plural(self.failures, "failure"),
+            counted(self.warnings, "warning"),
+            counted(self.failures, "failure"),
             self.not_checked
         );
         out
     }
 }
 
-/// Breaks a sentence at spaces; later lines are indented.
+/// Text broken into lines; later ones are indented.
 fn wrap(text: &str, room: usize, indent: usize) -> String {
-    let mut out = String::new();
-    let mut used = 0;
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > room {
-            out.push('\n');
-            out += &" ".repeat(indent);
-            used = 0;
-        } else if used > 0 {
-            out.push(' ');
-            used += 1;
-        }
-        out += word;
-        used += length;
-    }
-    out
+    let lines = textwrap::wrap(text, textwrap::Options::new(room).break_words(false));
+    lines.join(&format!("\n{}", " ".repeat(indent)))
 }

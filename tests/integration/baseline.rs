@@ -287,7 +287,7 @@ mod long {
         for word in [
             "pytorch upstream",
             "pytorch best",
-            "object frames/s, end to end",
+            "objects x FPS",
             "x)",
         ] {
             assert!(ran.stdout.contains(word), "no '{word}' in {}", ran.stdout);

@@ -70,11 +70,11 @@ mod long {
         build()
             .assert()
             .success()
-            .stdout(contains("TensorRT-RTX").and(contains("track_step      built")));
+            .stdout(contains("TensorRT-RTX").and(contains("track_step       built")));
         build()
             .assert()
             .success()
-            .stdout(contains("track_step      up to date"));
+            .stdout(contains("track_step       up to date"));
 
         masklet(dir.path())
             .args(["engines", "list"])

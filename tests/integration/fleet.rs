@@ -133,7 +133,7 @@ fn two_shards_joined_are_the_run_in_one() {
     // In any order.
     let ran = merge(&[&two, &one], &joined, &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.stdout.contains("objects ok / failed"), "{ran:?}");
+    assert!(ran.stdout.contains("objects tracked"), "{ran:?}");
     assert_same(&joined, &whole);
     assert!(joined.join("shards/1-of-2/run.json").is_file());
     let again = merge(&[&one, &two], &joined, &[]);

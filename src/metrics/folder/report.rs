@@ -4,6 +4,7 @@
 
 use super::{Coverage, FolderScores, counted};
 use crate::metrics::protocol::Protocol;
+use crate::render::{Cell, Table};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -143,40 +144,27 @@ pub fn coverage(scores: &FolderScores) -> String {
 }
 
 /// The table of all objects, the mean last.
-pub fn table(scores: &FolderScores) -> String {
-    let width = name_width(scores);
-    let object_width = scores.objects.iter().map(|o| o.object.chars().count());
-    let object_width = object_width.max().unwrap_or(0).max("object".len());
-    let mut text = format!(
-        "{:<width$}  {:<object_width$}  {:>6}  {:>5}  {:>5}  {:>5}\n",
-        "video", "object", "frames", "J&F", "J", "F"
-    );
-    for o in &scores.objects {
+pub fn table(scores: &FolderScores) -> Table {
+    let head = [Cell::text("video"), Cell::text("object")].into_iter();
+    let head = head.chain(["frames", "J&F", "J", "F"].map(Cell::number));
+    let row = |video: &str, object: &str, frames: usize, values: [f64; 3]| {
+        let names = [
+            Cell::text(video),
+            Cell::text(object),
+            Cell::number(frames.to_string()),
+        ];
+        let values = values.map(|value| Cell::number(format!("{value:.1}")));
+        names.into_iter().chain(values).collect::<Vec<_>>()
+    };
+    let objects = scores.objects.iter().map(|o| {
         let s = &o.score;
-        let _ = writeln!(
-            text,
-            "{:<width$}  {:<object_width$}  {:>6}  {:>5.1}  {:>5.1}  {:>5.1}",
-            o.video,
-            o.object,
-            s.frames,
-            s.jf(),
-            s.j,
-            s.f
-        );
-    }
+        row(&o.video, &o.object, s.frames, [s.jf(), s.j, s.f])
+    });
     let g = &scores.global;
-    let counted_frames: usize = scores.objects.iter().map(|o| o.score.frames).sum();
-    let _ = writeln!(
-        text,
-        "{:<width$}  {:<object_width$}  {:>6}  {:>5.1}  {:>5.1}  {:>5.1}",
-        "Global score",
-        scores.objects.len(),
-        counted_frames,
-        g.jf,
-        g.j,
-        g.f
-    );
-    text
+    let frames = scores.objects.iter().map(|o| o.score.frames).sum();
+    let count = scores.objects.len().to_string();
+    let mean = row("Global score", &count, frames, [g.jf, g.j, g.f]);
+    Table::new("scores", head).with_rows(objects.chain([mean]))
 }
 
 #[cfg(test)]

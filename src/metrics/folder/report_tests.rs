@@ -76,11 +76,15 @@ fn json_starts_with_the_scores() {
 fn table_and_summary_count_what_was_scored() {
     let scores = scores(&[("v", "000", 64.0, 70.0), ("v", "001", 50.0, 60.0)]);
     assert_eq!(
-        table(&scores),
-        "video         object  frames    J&F      J      F\n\
-         v             000          3   67.0   64.0   70.0\n\
-         v             001          3   55.0   50.0   60.0\n\
-         Global score  2            6   61.0   57.0   65.0\n"
+        crate::render::terminal(
+            &[crate::render::Block::Table(table(&scores))],
+            crate::render::Style::PLAIN
+        ),
+        "video          object   frames    J&F      J      F\n\
+         ---------------------------------------------------\n\
+         v              000           3   67.0   64.0   70.0\n\
+         v              001           3   55.0   50.0   60.0\n\
+         Global score   2             6   61.0   57.0   65.0\n"
     );
     assert_eq!(
         summary(&scores),

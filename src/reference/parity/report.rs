@@ -1,9 +1,9 @@
 //! What was found, as a table and as JSON, and whether it is within tolerance.
 
 use super::{ClipDifference, Difference};
+use crate::render::{Block, Cell, Table};
 use masklet_engines::bundle::{Component, Precision};
 use serde::Serialize;
-use std::fmt::Write;
 
 /// What each precision has to reach; the exporter holds its graphs to the same
 /// (`tools/export/masklet_export/check.py`, `TOLERANCES`).
@@ -109,71 +109,80 @@ impl ParityReport {
         }
     }
 
-    /// For people, 100 columns.
-    pub fn table(&self) -> String {
-        let mut out = String::new();
-        let _ = writeln!(
-            out,
-            "{} in {}",
-            self.candidate.bundle, self.candidate.runtime
-        );
-        let _ = writeln!(
-            out,
-            "against {} in {}",
-            self.reference.bundle, self.reference.runtime
-        );
-        let _ = writeln!(out, "{}", self.candidate.weights);
+    /// For people.
+    pub fn document(&self) -> Vec<Block> {
+        let text = |text: &str| Cell::text(text);
+        let mut sides = vec![
+            format!("{} in {}", self.candidate.bundle, self.candidate.runtime),
+            format!(
+                "against {} in {}",
+                self.reference.bundle, self.reference.runtime
+            ),
+            self.candidate.weights.clone(),
+        ];
         if self.reference.weights != self.candidate.weights {
-            let _ = writeln!(out, "the reference: {}", self.reference.weights);
+            sides.push(format!("the reference: {}", self.reference.weights));
         }
+        let mut blocks: Vec<Block> = vec![Block::list(sides)];
         if self.simulated {
-            let _ = writeln!(out, "SIMULATED: this says nothing about a GPU");
+            let note = "SIMULATED: not a measurement of a GPU.";
+            blocks.push(Block::Notes(vec![note.to_owned()]));
         }
-        let _ = writeln!(out, "\nComponents on identical inputs");
-        let _ = writeln!(
-            out,
-            "{:<29} {:<10} {:>5} {:>9} {:>9} {:>9} {:>10} {:>8}",
-            "stage", "output", "calls", "max abs", "mean abs", "of spread", "cosine", "mask IoU"
-        );
+        let numbers = [
+            "calls",
+            "max abs",
+            "mean abs",
+            "of spread",
+            "cosine",
+            "mask IoU",
+        ];
+        let head = ["stage", "output"].map(text).into_iter();
         let mut last = "";
-        for row in &self.components {
+        let components = self.components.iter().map(|row| {
             let name = stage(row.component, &row.output);
+            let shown = if name == last { "" } else { name };
+            last = name;
             let iou = row
                 .mask_iou
                 .map_or_else(String::new, |iou| format!("{iou:.5}"));
-            let _ = writeln!(
-                out,
-                "{:<29} {:<10} {:>5} {:>9} {:>9} {:>9} {:>10.7} {:>8}",
-                if name == last { "" } else { name },
-                row.output,
-                row.calls,
+            let numbers = [
+                row.calls.to_string(),
                 small(row.max_abs),
                 small(row.mean_abs),
                 small(row.of_spread),
-                row.cosine,
-                iou
-            );
-            last = name;
-        }
-        let _ = writeln!(out, "\nMasks over the clip, each side on its own");
-        let width = self.clip.iter().map(|row| row.object.chars().count()).max();
-        let width = width.unwrap_or(6).max(6);
-        let _ = writeln!(
-            out,
-            "{:<width$} {:>6} {:>9} {:>9}  first frame that differs",
-            "object", "frames", "least IoU", "mean IoU"
-        );
-        for row in &self.clip {
-            let first = row
-                .first_different
-                .map_or_else(|| "none".to_owned(), |frame| frame.to_string());
-            let _ = writeln!(
-                out,
-                "{:<width$} {:>6} {:>9.5} {:>9.5}  {first}",
-                row.object, row.frames, row.least_iou, row.mean_iou
-            );
-        }
-        let failures = self.failures();
+                format!("{:.7}", row.cosine),
+                iou,
+            ];
+            let names = [text(shown), text(&row.output)].into_iter();
+            names.chain(numbers.map(Cell::number)).collect::<Vec<_>>()
+        });
+        let components = components.collect::<Vec<_>>();
+        let head = head.chain(numbers.map(Cell::number));
+        blocks.push(Block::heading("Components on identical inputs"));
+        blocks.push(Block::Table(
+            Table::new("components", head).with_rows(components),
+        ));
+        let numbers = [
+            "frames",
+            "least IoU",
+            "mean IoU",
+            "first frame that differs",
+        ];
+        let head = [text("object")]
+            .into_iter()
+            .chain(numbers.map(Cell::number));
+        let clip = self.clip.iter().map(|row| {
+            let first = row.first_different;
+            [
+                text(&row.object),
+                Cell::number(row.frames.to_string()),
+                Cell::number(format!("{:.5}", row.least_iou)),
+                Cell::number(format!("{:.5}", row.mean_iou)),
+                Cell::number(first.map_or_else(|| "none".to_owned(), |frame| frame.to_string())),
+            ]
+        });
+        blocks.push(Block::heading("Masks over the clip, each side on its own"));
+        blocks.push(Block::Table(Table::new("clip", head).with_rows(clip)));
         let asked = format!(
             "at most {:.0e} of the spread; mask IoU at least {} on identical inputs, {} over the clip{}",
             self.tolerance.of_spread,
@@ -185,16 +194,18 @@ impl ParityReport {
                 (true, _) => " on average",
             }
         );
-        let _ = writeln!(out, "\nAsked of {}: {asked}", self.precision);
+        blocks.push(Block::Paragraph(format!(
+            "Required of {}: {asked}",
+            self.precision
+        )));
+        let failures = self.failures();
         if failures.is_empty() {
-            let _ = writeln!(out, "Both sides agree.");
+            blocks.push(Block::Paragraph("Both sides agree.".to_owned()));
         } else {
-            let _ = writeln!(out, "They do NOT agree:");
-            for line in failures {
-                let _ = writeln!(out, "  {line}");
-            }
+            blocks.push(Block::heading("They do NOT agree:"));
+            blocks.push(Block::list(failures));
         }
-        out
+        blocks
     }
 }
 
