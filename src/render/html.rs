@@ -325,7 +325,7 @@ mod tests {
             !page.contains('\u{0}') && !page.contains('\u{202e}'),
             "{page}"
         );
-        assert_eq!(page.matches("&lt;img").count(), 38, "{page}");
+        assert_eq!(page.matches("&lt;img").count(), 41, "{page}");
     }
 
     #[test]

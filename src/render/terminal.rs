@@ -315,8 +315,8 @@ mod tests {
              --------------------------------------------------\n\
              Group\n\
              größe   12.0 MiB   words that go on and on until\n\
-             \x20                  nobody reads them any more,\n\
-             \x20                  and then some\n\
+             \x20                  nobody reads them any more, and\n\
+             \x20                  then some\n\
              b              -\n"
         );
     }
