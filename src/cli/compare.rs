@@ -3,12 +3,12 @@
 use super::options::UsageError;
 use super::print;
 use super::report::write;
+use crate::error::Error;
 use crate::figures::compare::{
-    CompareError, CompareOptions, Comparison, Threshold, compare, label, read_source,
-    threshold_names,
+    CompareOptions, Comparison, Threshold, compare, label, read_source, threshold_names,
 };
 use crate::figures::stats::Bootstrap;
-use crate::render::{Style, html, markdown, sections};
+use crate::render::{Style, counted, html, markdown, sections};
 use crate::report::of_comparison;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ fn threshold_help() -> String {
 /// Compares; the number is the exit code.
 ///
 /// # Errors
-/// [`CompareError`] for runs that cannot be compared, `StorageError` for a report that cannot be
+/// [`Error`] for runs that cannot be compared, `StorageError` for a report that cannot be
 /// written.
 pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
     let outputs = [&args.markdown, &args.json, &args.html];
@@ -90,7 +90,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
             .iter()
             .filter(|text| !text.is_empty())
             .map(|text| text.parse())
-            .collect::<Result<Vec<Threshold>, CompareError>>()?,
+            .collect::<Result<Vec<Threshold>, Error>>()?,
     };
     let sources = args
         .runs
@@ -102,12 +102,11 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
     report(args, &comparison)?;
     match comparison.withheld() {
         0 => Ok(u8::from(!comparison.passes())),
-        count => Err(CompareError::Unlike {
-            count: match count {
-                1 => "1 difference".to_owned(),
-                n => format!("{n} differences"),
-            },
-        }
+        count => Err(Error::data(format!(
+            "no figures for runs that are not comparable ({} above); make them comparable, or give \
+             --anyway to show the figures under the differences",
+            counted(count, "difference")
+        ))
         .into()),
     }
 }

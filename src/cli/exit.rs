@@ -35,7 +35,6 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             crate::record::StorageError,
             crate::dataset::synth::SynthError,
             crate::reference::parity::ParityError,
-            crate::figures::compare::CompareError,
             crate::benchmark::ShardError,
             crate::record::MergeError,
             crate::media::video::VideoError,

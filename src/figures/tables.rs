@@ -20,7 +20,7 @@ fn of_models_table(models: &[ModelSummary]) -> Table {
         let known = |value: &Value| figure.text(value).is_ok();
         let show = match shown {
             Shown::Always => true,
-            Shown::Known => values.iter().any(known),
+            Shown::Known | Shown::Explained => values.iter().any(known),
             Shown::Report => false,
         };
         let cells = values.iter().map(|value| cell(figure, value));

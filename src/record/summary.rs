@@ -220,12 +220,18 @@ impl Summary {
 }
 
 impl StabilityCounts {
-    /// The verdict in words.
+    /// The verdict over all groups in words, with how many it rests on.
     pub fn text(&self) -> String {
+        let judged = self.stable + self.did_not_stabilise;
+        let short = match self.too_short {
+            0 => String::new(),
+            short => format!(", {short} too short"),
+        };
         match (self.stable, self.did_not_stabilise) {
             (0, 0) => "too short to judge".to_owned(),
-            (_, 0) => "stable".to_owned(),
-            (stable, not) => format!("did not stabilise ({not} of {})", stable + not),
+            (_, 0) if short.is_empty() => "stable".to_owned(),
+            (stable, 0) => format!("stable ({stable} of {}{short})", stable + self.too_short),
+            (_, not) => format!("did not stabilise ({not} of {judged}{short})"),
         }
     }
 }

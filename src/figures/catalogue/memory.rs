@@ -5,7 +5,7 @@ use super::Better::{Higher, Lower, Neither};
 use super::Digits::{Decimals, Whole};
 use super::Shown::{Always, Known, Report};
 use super::{Figure, Unit, Value};
-use crate::figures::stats::{Flatness, Slope, signed_bytes};
+use crate::figures::stats::{Flatness, Slope};
 use crate::machine::Reading;
 use crate::record::{AllocatorMarks, ArenaMarks, MemoryMarks, ObjectSummary};
 
@@ -314,16 +314,9 @@ fn sensor(
 }
 
 fn slope(slope: Option<Slope>) -> Value {
-    let half = slope.and_then(|slope| slope.half_width_95());
-    Value::from(slope.map(|slope| slope.per_step)).written(|change| match half {
-        Some(half) => {
-            let half = signed_bytes(half);
-            format!(
-                "{} ± {}",
-                signed_bytes(change),
-                half.trim_start_matches('+')
-            )
-        }
-        None => signed_bytes(change),
-    })
+    Value {
+        number: slope.map(|slope| slope.per_step),
+        text: slope.map(|slope| slope.text()),
+        ..Value::default()
+    }
 }

@@ -62,6 +62,8 @@ pub enum Shown {
     Always,
     /// All, where a model has a value.
     Known,
+    /// All, where a model has a value; the report also where none has, with the reason.
+    Explained,
     /// The report only.
     Report,
 }

@@ -4,7 +4,7 @@
 use super::Area::Power;
 use super::Better::{Higher, Lower, Neither};
 use super::Digits::{Decimals, Text, Whole};
-use super::Shown::{Known, Report};
+use super::Shown::{Explained, Known};
 use super::{Figure, Unit, Value};
 use crate::machine::{SensorStats, TelemetryMarks};
 use crate::record::{Hottest, ModelSummary, ObjectSummary, TelemetrySummary};
@@ -49,7 +49,7 @@ pub(super) static FIGURES: [Figure; 12] = [
             .map(|joules| joules / o.row.frames.max(1) as f64)
             .into()
     })
-    .model(Report, |m| of(m, |t| t.energy_per_frame_j)),
+    .model(Explained, |m| of(m, |t| t.energy_per_frame_j)),
     figure(
         "power_mean",
         "mean power",
@@ -59,7 +59,7 @@ pub(super) static FIGURES: [Figure; 12] = [
         NO_POWER,
     )
     .object("power_mean_W", Decimals(2), |o| mean(o, "power_total_w"))
-    .model(Report, |m| of(m, |t| t.power_mean_w)),
+    .model(Explained, |m| of(m, |t| t.power_mean_w)),
     figure(
         "power_max",
         "peak power",

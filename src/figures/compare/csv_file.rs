@@ -10,17 +10,15 @@ use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use super::CompareError;
 use super::source::{Facts, Row, Source, SourceKind};
+use super::{file_error, line_error};
+use crate::error::{Context, Error, Result};
 use crate::figures::catalogue::{Unit, compared, find};
 use crate::figures::stats::nearest_rank;
 
 /// Reads a file.
-pub(super) fn read(path: &Path, label: String) -> Result<Source, CompareError> {
-    let bytes = std::fs::read(path).map_err(|source| CompareError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+pub(super) fn read(path: &Path, label: String) -> Result<Source> {
+    let bytes = std::fs::read(path).context(|| format!("cannot read {}", path.display()))?;
     let text = decode(&bytes).map_err(|why| file_error(path, why))?;
     let table = Table::parse(path, text)?;
     let kind = table.kind()?;
@@ -55,13 +53,6 @@ pub(super) fn read(path: &Path, label: String) -> Result<Source, CompareError> {
     })
 }
 
-fn file_error(path: &Path, why: impl Into<String>) -> CompareError {
-    CompareError::File {
-        path: path.to_owned(),
-        why: why.into(),
-    }
-}
-
 fn decode(bytes: &[u8]) -> Result<&str, String> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err("it is UTF-16, as spreadsheets save \"Unicode text\"; save it as UTF-8".into());
@@ -69,7 +60,7 @@ fn decode(bytes: &[u8]) -> Result<&str, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         format!(
-            "it is no UTF-8 text (byte {}); save it as UTF-8",
+            "it is not UTF-8 text (byte {}); save it as UTF-8",
             error.valid_up_to()
         )
     })
@@ -84,7 +75,7 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn parse(path: &'a Path, text: &str) -> Result<Self, CompareError> {
+    fn parse(path: &'a Path, text: &str) -> Result<Self> {
         let first = text.lines().find(|line| !line.trim().is_empty());
         let Some(first) = first else {
             return Err(file_error(path, "it is empty"));
@@ -99,7 +90,7 @@ impl<'a> Table<'a> {
             .trim(Trim::All)
             .flexible(true)
             .from_reader(text.as_bytes());
-        let bad = |error: csv::Error| file_error(path, format!("it is no CSV file ({error})"));
+        let bad = |error: csv::Error| file_error(path, format!("it is not a CSV file ({error})"));
         let header: Vec<String> = reader
             .headers()
             .map_err(bad)?
@@ -123,16 +114,16 @@ impl<'a> Table<'a> {
                 continue;
             }
             if record.len() != header.len() {
-                return Err(CompareError::Line {
-                    path: path.to_owned(),
+                return Err(line_error(
+                    path,
                     line,
-                    why: format!(
+                    format!(
                         "{} cells where the header has {}; it was cut off, or a cell holds an \
                          unquoted separator",
                         record.len(),
                         header.len()
                     ),
-                });
+                ));
             }
             records.push((line, record));
         }
@@ -153,7 +144,7 @@ impl<'a> Table<'a> {
     }
 
     /// What wrote the file, by its columns.
-    fn kind(&self) -> Result<SourceKind, CompareError> {
+    fn kind(&self) -> Result<SourceKind> {
         let missing: Vec<&str> = ["video", "object", "model"]
             .into_iter()
             .filter(|name| !self.has(name))
@@ -191,12 +182,7 @@ impl<'a> Table<'a> {
     }
 
     /// A number; `None` for an empty cell or none at all, `NaN` for what says so.
-    fn number(
-        &self,
-        line: u64,
-        record: &StringRecord,
-        name: &str,
-    ) -> Result<Option<f64>, CompareError> {
+    fn number(&self, line: u64, record: &StringRecord, name: &str) -> Result<Option<f64>> {
         let Some(cell) = self.cell(record, name) else {
             return Ok(None);
         };
@@ -207,19 +193,16 @@ impl<'a> Table<'a> {
             b',' => cell.to_owned(),
             _ => cell.replace(',', "."),
         };
-        plain.parse().map(Some).map_err(|_| CompareError::Line {
-            path: self.path.to_owned(),
-            line,
-            why: format!("{name} is {cell:?}, which is no number; correct the cell or empty it"),
+        plain.parse().map(Some).map_err(|_| {
+            line_error(
+                self.path,
+                line,
+                format!("{name} is {cell:?}, which is not a number; fix or clear the cell"),
+            )
         })
     }
 
-    fn count(
-        &self,
-        line: u64,
-        record: &StringRecord,
-        name: &str,
-    ) -> Result<Option<usize>, CompareError> {
+    fn count(&self, line: u64, record: &StringRecord, name: &str) -> Result<Option<usize>> {
         let Some(value) = self.number(line, record, name)? else {
             return Ok(None);
         };
@@ -228,30 +211,30 @@ impl<'a> Table<'a> {
             return Ok(None);
         }
         if value < 0.0 || value.fract() != 0.0 || value > 1e12 {
-            return Err(CompareError::Line {
-                path: self.path.to_owned(),
+            return Err(line_error(
+                self.path,
                 line,
-                why: format!("{name} is {value}, which is no count; correct the cell or empty it"),
-            });
+                format!("{name} is {value}, which is not a count; fix or clear the cell"),
+            ));
         }
         Ok(Some(value as usize))
     }
 
-    fn row(&self, line: u64, record: &StringRecord, kind: SourceKind) -> Result<Row, CompareError> {
+    fn row(&self, line: u64, record: &StringRecord, kind: SourceKind) -> Result<Row> {
         let identity = |name: &str| {
             let cell = self.cell(record, name).map(str::to_owned);
-            cell.ok_or_else(|| CompareError::Line {
-                path: self.path.to_owned(),
-                line,
-                why: format!("{name} is empty; a row is known by video, object and model"),
+            cell.ok_or_else(|| {
+                line_error(
+                    self.path,
+                    line,
+                    format!("{name} is empty; a row is known by video, object and model"),
+                )
             })
         };
         let number = |name: &str| self.number(line, record, name);
-        let measured =
-            |name: &str| Ok::<_, CompareError>(number(name)?.filter(|value| value.is_finite()));
+        let measured = |name: &str| Ok::<_, Error>(number(name)?.filter(|value| value.is_finite()));
         let count = |name: &str| self.count(line, record, name);
-        let pair =
-            |a: &str, b: &str| Ok::<_, CompareError>(count(a)?.zip(count(b)?).map(|(a, b)| [a, b]));
+        let pair = |a: &str, b: &str| Ok::<_, Error>(count(a)?.zip(count(b)?).map(|(a, b)| [a, b]));
         let mut failed = match self.cell(record, "status") {
             Some("failed") => Some(
                 self.cell(record, "reason")
@@ -322,7 +305,7 @@ impl<'a> Table<'a> {
     }
 
     /// The one value that all rows have in these columns together; two are refused by their lines.
-    fn one_of(&self, names: &[&str]) -> Result<Option<String>, CompareError> {
+    fn one_of(&self, names: &[&str]) -> Result<Option<String>> {
         let mut found: Option<(u64, String)> = None;
         for (line, record) in &self.records {
             let cells: Vec<&str> = names.iter().filter_map(|n| self.cell(record, n)).collect();
@@ -333,15 +316,15 @@ impl<'a> Table<'a> {
             match &found {
                 None => found = Some((*line, value)),
                 Some((first, known)) if *known != value => {
-                    return Err(CompareError::Line {
-                        path: self.path.to_owned(),
-                        line: *line,
-                        why: format!(
+                    return Err(line_error(
+                        self.path,
+                        *line,
+                        format!(
                             "{} is {value:?}, but {known:?} in line {first}; a run is one of them: \
                              split the file",
                             names.join(" and ")
                         ),
-                    });
+                    ));
                 }
                 Some(_) => {}
             }
@@ -365,7 +348,7 @@ fn without_duplicates(
     table: &Table<'_>,
     rows: Vec<Row>,
     notes: &mut Vec<String>,
-) -> Result<Vec<Row>, CompareError> {
+) -> Result<Vec<Row>> {
     let mut first: HashMap<crate::record::ObjectKey, usize> = HashMap::new();
     let mut kept = Vec::with_capacity(rows.len());
     let mut equal = Vec::new();
@@ -378,15 +361,15 @@ fn without_duplicates(
         };
         let text = |at: usize| table.records.get(at).map(|(_, record)| record);
         if text(before) != text(at) {
-            return Err(CompareError::Line {
-                path: table.path.to_owned(),
+            return Err(line_error(
+                table.path,
                 line,
-                why: format!(
+                format!(
                     "{} is in line {} already, with other figures; keep one of the two",
                     row.key(),
                     table.records.get(before).map_or(0, |(line, _)| *line)
                 ),
-            });
+            ));
         }
         equal.push(line.to_string());
     }

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::CompareError;
 use super::source::{Facts, Row, Source, SourceKind};
+use crate::error::{Classified, Context, Error, ErrorClass, Result, WithClass};
 use crate::figures::catalogue::{Figure, compared};
 use crate::record::{ObjectSummary, Status, read_journal, summarise};
 
@@ -36,8 +36,15 @@ pub(super) fn is_run(path: &Path) -> bool {
 }
 
 /// Reads it.
-pub(super) fn read(path: &Path, label: String) -> Result<Source, CompareError> {
-    let journal = read_journal(&path.join("journal.jsonl"))?;
+pub(super) fn read(path: &Path, label: String) -> Result<Source> {
+    let journal = read_journal(&path.join("journal.jsonl")).map_err(|error| {
+        // The texts of a damaged journal are about resuming; its class is what matters here.
+        let class = match error.class() {
+            ErrorClass::Usage | ErrorClass::Run => ErrorClass::Data,
+            class => class,
+        };
+        Error::new(class, "").with_source(error)
+    })?;
     let manifest = read_manifest(&path.join("run.json"))?;
     let mut facts = facts(&manifest);
     facts.started = facts.started.or(journal.started);
@@ -65,20 +72,16 @@ pub(super) fn read(path: &Path, label: String) -> Result<Source, CompareError> {
     })
 }
 
-fn read_manifest(path: &Path) -> Result<Value, CompareError> {
-    let text = match std::fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Value::Null),
-        Err(source) => {
-            return Err(CompareError::Read {
-                path: path.to_owned(),
-                source,
-            });
-        }
-    };
-    serde_json::from_slice(&text).map_err(|error| CompareError::File {
-        path: path.to_owned(),
-        why: format!("it is no JSON ({error}); restore it, or compare the folder's summary.csv"),
+fn read_manifest(path: &Path) -> Result<Value> {
+    if !path.exists() {
+        return Ok(Value::Null);
+    }
+    let text = std::fs::read(path).context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text).data(|| {
+        format!(
+            "{} is not JSON; restore it, or compare the folder's summary.csv",
+            path.display()
+        )
     })
 }
 

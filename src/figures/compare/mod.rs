@@ -9,14 +9,12 @@
 //! It runs nothing and measures nothing; [`crate::report::of_comparison`] makes a document of it.
 
 mod csv_file;
-mod error;
 mod folder;
 mod likeness;
 mod pairs;
 mod source;
 mod threshold;
 
-pub use error::CompareError;
 pub use likeness::Difference;
 pub use pairs::{Change, Coverage};
 pub use source::{Facts, Row, Source, SourceKind};
@@ -27,6 +25,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::error::{Error, Result};
 use crate::figures::stats::Bootstrap;
 
 /// Version of [`Comparison`] as JSON.
@@ -89,25 +88,35 @@ pub struct CompareOptions {
 /// Reads one run: a run folder or a CSV file.
 ///
 /// # Errors
-/// [`CompareError`] names the file, and the line where one is damaged.
-pub fn read_source(path: &Path, label: String) -> Result<Source, CompareError> {
+/// [`Error`] names the file, and the line where one is damaged.
+pub fn read_source(path: &Path, label: String) -> Result<Source> {
     if folder::is_run(path) {
         return folder::read(path, label);
     }
     if path.is_dir() || !path.exists() {
-        return Err(CompareError::NotARun {
-            path: path.to_owned(),
-        });
+        return Err(Error::data(format!(
+            "{} is not a run: give a run folder (with run.json and journal.jsonl) or a CSV file such as \
+             sav_benchmark_summary.csv",
+            path.display()
+        )));
     }
     csv_file::read(path, label)
+}
+
+fn file_error(path: &Path, why: impl std::fmt::Display) -> Error {
+    Error::data(format!("{} cannot be used: {why}", path.display()))
+}
+
+fn line_error(path: &Path, line: u64, why: impl std::fmt::Display) -> Error {
+    Error::data(format!("{} line {line}: {why}", path.display()))
 }
 
 /// Compares every run with the first.
 ///
 /// # Errors
-/// [`CompareError`] for runs that have nothing in common, and for a threshold on a figure that was
+/// [`Error`] for runs that have nothing in common, and for a threshold on a figure that was
 /// not measured in both.
-pub fn compare(sources: Vec<Source>, options: &CompareOptions) -> Result<Comparison, CompareError> {
+pub fn compare(sources: Vec<Source>, options: &CompareOptions) -> Result<Comparison> {
     let against = match sources.split_first() {
         Some((first, others)) => others
             .iter()
@@ -123,7 +132,7 @@ pub fn compare(sources: Vec<Source>, options: &CompareOptions) -> Result<Compari
     })
 }
 
-fn set_against(a: &Source, b: &Source, options: &CompareOptions) -> Result<Against, CompareError> {
+fn set_against(a: &Source, b: &Source, options: &CompareOptions) -> Result<Against> {
     let paired = pairs::pair(a, b)?;
     let differences = likeness::differences(a, b, &paired);
     let withheld = !options.anyway && differences.iter().any(|difference| difference.blocks);
@@ -145,17 +154,16 @@ fn set_against(a: &Source, b: &Source, options: &CompareOptions) -> Result<Again
         if !withheld {
             for threshold in &options.thresholds {
                 verdicts.push(threshold.judge(&model.model_a, &figures).ok_or_else(|| {
-                    CompareError::NotMeasured {
-                        name: threshold.name().to_owned(),
-                        model: model.model_a.clone(),
-                        a: a.path.clone(),
-                        b: b.path.clone(),
-                        measured: figures
-                            .iter()
-                            .map(|f| f.name)
-                            .collect::<Vec<_>>()
-                            .join(", "),
-                    }
+                    let measured: Vec<&str> = figures.iter().map(|f| f.name).collect();
+                    Error::data(format!(
+                        "--threshold {}: {} has no such figure in both {} and {}; a gate on what was \
+                         not measured would always be open. Measured there: {}",
+                        threshold.name(),
+                        model.model_a,
+                        a.path,
+                        b.path,
+                        measured.join(", ")
+                    ))
                 })?);
             }
         }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::CompareError;
 use super::source::{Row, Source};
+use crate::error::{Error, Result};
 use crate::figures::catalogue::{Figure, Method, Unit, compared};
 use crate::figures::stats::{Bootstrap, Estimate, Interval};
 
@@ -46,7 +46,7 @@ pub struct Coverage {
 
 /// Pairs rows by (video, object, model). Where no tag is in both runs and each has but one, these
 /// two are paired: the difference is named elsewhere.
-pub(super) fn pair<'a>(a: &'a Source, b: &'a Source) -> Result<Vec<ModelPairs<'a>>, CompareError> {
+pub(super) fn pair<'a>(a: &'a Source, b: &'a Source) -> Result<Vec<ModelPairs<'a>>> {
     let tags = |source: &'a Source| -> BTreeSet<&'a str> {
         source.rows.iter().map(|row| row.model.as_str()).collect()
     };
@@ -80,10 +80,11 @@ pub(super) fn pair<'a>(a: &'a Source, b: &'a Source) -> Result<Vec<ModelPairs<'a
     let failed = models
         .iter()
         .map(|m| m.coverage.failed_in_a.len() + m.coverage.failed_in_b.len());
-    Err(CompareError::NoPairs {
-        a: a.path.clone(),
-        b: b.path.clone(),
-        why: format!(
+    Err(Error::data(format!(
+        "{} and {} have no (video, object, model) in common that is ok in both: {}",
+        a.path,
+        b.path,
+        format!(
             "the first has {} rows of {}, the second {} rows of {}; {} videos are in both, {} rows failed",
             a.rows.len(),
             listed(&tags_a),
@@ -91,8 +92,8 @@ pub(super) fn pair<'a>(a: &'a Source, b: &'a Source) -> Result<Vec<ModelPairs<'a
             listed(&tags_b),
             videos(a).intersection(&videos(b)).count(),
             failed.sum::<usize>(),
-        ),
-    })
+        )
+    )))
 }
 
 fn of_model<'a>(a: &'a Source, b: &'a Source, model_a: &str, model_b: &str) -> ModelPairs<'a> {

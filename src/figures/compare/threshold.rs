@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::CompareError;
 use super::pairs::Change;
+use crate::error::{Error, Result};
 use crate::figures::catalogue::{Better, Figure, Method, compared};
 
 /// One threshold.
@@ -45,13 +45,10 @@ pub fn threshold_names() -> String {
 }
 
 impl FromStr for Threshold {
-    type Err = CompareError;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, CompareError> {
-        let refuse = |why: String| CompareError::Threshold {
-            text: text.to_owned(),
-            why,
-        };
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = |why: String| Error::usage(format!("--threshold {text}: {why}"));
         let (name, limit) = text
             .split_once('=')
             .ok_or_else(|| refuse("write NAME=LIMIT, such as fps=0.95 or jf=-0.5".to_owned()))?;

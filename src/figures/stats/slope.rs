@@ -1,5 +1,6 @@
 //! Straight-line fits: is memory flat over videos, over frames?
 
+use super::signed_bytes;
 use serde::{Deserialize, Serialize};
 
 /// A least-squares line `y = intercept + per_step * x`.
@@ -30,6 +31,15 @@ pub enum Flatness {
 }
 
 impl Slope {
+    /// The change per step in bytes with the half width of its 95 % interval, for people.
+    pub fn text(&self) -> String {
+        let change = signed_bytes(self.per_step);
+        match self.half_width_95() {
+            Some(half) => format!("{change} ± {}", signed_bytes(half).trim_start_matches('+')),
+            None => change,
+        }
+    }
+
     /// Half width of the 95 % confidence interval of `per_step`.
     pub fn half_width_95(&self) -> Option<f64> {
         Some(self.standard_error? * student_t_975(self.degrees_of_freedom)?)

@@ -166,6 +166,22 @@ fn the_arena_that_did_not_return_is_counted() {
 }
 
 #[test]
+fn a_verdict_names_how_many_videos_it_rests_on() {
+    let text = |stable, did_not_stabilise, too_short| {
+        let counts = StabilityCounts {
+            stable,
+            did_not_stabilise,
+            too_short,
+        };
+        counts.text()
+    };
+    assert_eq!(text(3, 0, 0), "stable");
+    assert_eq!(text(1, 0, 3), "stable (1 of 4, 3 too short)");
+    assert_eq!(text(1, 1, 2), "did not stabilise (1 of 2, 2 too short)");
+    assert_eq!(text(0, 0, 4), "too short to judge");
+}
+
+#[test]
 fn long_series_get_a_verdict() {
     let mut row = samples::row("v", "1", "m");
     let steady = |ms: f64| StageSamples::new(true, 0, std::iter::repeat_n(ms, 200));

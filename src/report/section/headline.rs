@@ -3,8 +3,8 @@
 
 use super::super::record::RunRecord;
 use super::coloured;
-use crate::figures::catalogue::{Area, Better, Figure, Value, find, of_models};
-use crate::figures::stats::{Flatness, Slope, signed_bytes};
+use crate::figures::catalogue::{Area, Better, Figure, Shown, Value, find, of_models};
+use crate::figures::stats::Flatness;
 use crate::figures::tables;
 use crate::record::ModelSummary;
 use crate::render::{Block, Card, Cell, Section, Table, Tone, counted};
@@ -174,6 +174,12 @@ fn trust(record: &RunRecord, model: &ModelSummary) -> (Cell, Vec<String>) {
             )
         }),
         (judged == 0).then(|| "too short to judge stability".to_owned()),
+        (judged > 0 && stability.too_short > 0).then(|| {
+            format!(
+                "stability judged in {judged} of {}",
+                judged + stability.too_short
+            )
+        }),
         (throttled > 0).then(|| format!("the machine throttled ({throttled})")),
         (memory.rss_flatness == Some(Flatness::Growing))
             .then(|| "memory grows over videos".to_owned()),
@@ -226,7 +232,11 @@ fn figures(record: &RunRecord) -> Table {
         .map(|model| Cell::number(&model.model).with("model", &model.model));
     let mut table = Table::new("figures", [Cell::text("")].into_iter().chain(names));
     let mut last = None;
-    for (figure, _, of) in of_models() {
+    for (figure, shown, of) in of_models() {
+        let known = |model| figure.text(&of(model)).is_ok();
+        if shown == Shown::Known && !models.iter().any(known) {
+            continue;
+        }
         if last != Some(figure.area) {
             table.rows.push(vec![Cell::text(area(figure.area))]);
             last = Some(figure.area);
@@ -245,15 +255,6 @@ fn figures(record: &RunRecord) -> Table {
         table.rows.push([label].into_iter().chain(values).collect());
     }
     table
-}
-
-/// A slope with its interval.
-pub(super) fn slope_text(slope: &Slope) -> String {
-    let change = signed_bytes(slope.per_step);
-    match slope.half_width_95() {
-        Some(half) => format!("{change} ± {}", signed_bytes(half).trim_start_matches('+')),
-        None => change,
-    }
 }
 
 /// Why there is no power.

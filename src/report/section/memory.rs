@@ -1,7 +1,6 @@
 //! The planned memory by region beside its plan, and the process's memory from video to video.
 
 use super::super::record::RunRecord;
-use super::headline::slope_text;
 use super::{coloured, rows_of};
 use crate::figures::stats::{self, Flatness};
 use crate::record::{ArenaMarks, ModelSummary, ObjectRow, rss_after_videos};
@@ -232,7 +231,7 @@ fn resident(record: &RunRecord) -> Block {
             Some(Flatness::TooFew) | None => "too few videos to judge",
         };
         let words = match &model.memory.rss_slope_per_video {
-            Some(slope) => format!("{}: {} per video, {}", model.model, slope_text(slope), flat),
+            Some(slope) => format!("{}: {} per video, {}", model.model, slope.text(), flat),
             None => format!("{}: one video, no slope", model.model),
         };
         legend.push(Key::new(colour.css(), words, Sample::Dot(shape)));
