@@ -115,6 +115,9 @@ pub enum Compared {
     Derived(fn(&Row) -> Option<f64>),
 }
 
+/// How a figure is read from a model.
+pub type OfModel = fn(&ModelSummary) -> Value;
+
 /// One figure.
 #[derive(Clone, Copy, Debug)]
 pub struct Figure {
@@ -137,7 +140,7 @@ pub struct Figure {
     /// Its value for one row.
     pub of_object: Option<fn(&ObjectSummary) -> Value>,
     /// Its value for one model, and which tables show it.
-    pub of_model: Option<(Shown, fn(&ModelSummary) -> Value)>,
+    pub of_model: Option<(Shown, OfModel)>,
     /// How runs are compared by it.
     pub compared: Compared,
 }
@@ -207,7 +210,7 @@ impl Figure {
         self
     }
 
-    const fn model(mut self, shown: Shown, value: fn(&ModelSummary) -> Value) -> Self {
+    const fn model(mut self, shown: Shown, value: OfModel) -> Self {
         self.of_model = Some((shown, value));
         self
     }
@@ -298,7 +301,7 @@ pub fn compared() -> impl Iterator<Item = &'static Figure> {
 }
 
 /// Figures of models that tables show, with how each is read.
-pub fn of_models() -> impl Iterator<Item = (&'static Figure, Shown, fn(&ModelSummary) -> Value)> {
+pub fn of_models() -> impl Iterator<Item = (&'static Figure, Shown, OfModel)> {
     figures().filter_map(|figure| {
         let (shown, value) = figure.of_model?;
         Some((figure, shown, value))

@@ -81,18 +81,16 @@ pub(super) fn pair<'a>(a: &'a Source, b: &'a Source) -> Result<Vec<ModelPairs<'a
         .iter()
         .map(|m| m.coverage.failed_in_a.len() + m.coverage.failed_in_b.len());
     Err(Error::data(format!(
-        "{} and {} have no (video, object, model) in common that is ok in both: {}",
+        "{} and {} have no (video, object, model) in common that is ok in both: the first has {} rows of \
+         {}, the second {} rows of {}; {} videos are in both, {} rows failed",
         a.path,
         b.path,
-        format!(
-            "the first has {} rows of {}, the second {} rows of {}; {} videos are in both, {} rows failed",
-            a.rows.len(),
-            listed(&tags_a),
-            b.rows.len(),
-            listed(&tags_b),
-            videos(a).intersection(&videos(b)).count(),
-            failed.sum::<usize>(),
-        )
+        a.rows.len(),
+        listed(&tags_a),
+        b.rows.len(),
+        listed(&tags_b),
+        videos(a).intersection(&videos(b)).count(),
+        failed.sum::<usize>(),
     )))
 }
 
