@@ -284,12 +284,7 @@ mod long {
             ],
         );
         assert_eq!(ran.code, 0, "{ran:?}");
-        for word in [
-            "pytorch upstream",
-            "pytorch best",
-            "objects x FPS",
-            "x)",
-        ] {
+        for word in ["pytorch upstream", "pytorch best", "objects x FPS", "x)"] {
             assert!(ran.stdout.contains(word), "no '{word}' in {}", ran.stdout);
         }
         let ours = read_journal(&out.join("journal.jsonl")).unwrap().rows;

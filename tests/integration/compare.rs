@@ -463,7 +463,10 @@ fn damaged_files_are_refused_by_the_line() {
     // Nothing there, nothing in common, no such figure.
     let missing = compare(&[&reference, Path::new("nowhere")], &[]);
     assert_eq!(missing.code, 4, "{missing:?}");
-    assert!(missing.stderr.contains("nowhere is not a run"), "{missing:?}");
+    assert!(
+        missing.stderr.contains("nowhere is not a run"),
+        "{missing:?}"
+    );
     let strange = file(
         folder.path(),
         "strange.csv",

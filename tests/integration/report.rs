@@ -362,7 +362,7 @@ mod long {
             let wall = &model["latency_ms"]["counted"]["end_to_end"];
             for (metric, expected) in [
                 ("jf", &model["official_percent"]["JF"]),
-                    ("fps_end_to_end", &model["speed"]["fps_end_to_end"]),
+                ("fps_end_to_end", &model["speed"]["fps_end_to_end"]),
                 ("fps_model", &model["speed"]["fps_model"]),
                 ("p50", &wall["p50_ms"]),
                 ("p99", &wall["p99_ms"]),
