@@ -291,6 +291,18 @@ impl Classified for masklet_engines::backend::BackendError {
     }
 }
 
+impl Classified for masklet_engines::memory::ArenaError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Environment
+    }
+}
+
+impl Classified for crate::track::TrackError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Environment
+    }
+}
+
 impl Classified for masklet_engines::memory::PlanError {
     fn class(&self) -> ErrorClass {
         ErrorClass::Environment

@@ -9,7 +9,8 @@
 //! | `report` | `report.html`: a run, or several side by side, as one page |
 //! | `reference` | the PyTorch baseline; parity: whether a backend computes what a reference computes |
 //! | `overlay` | predictions drawn onto frames |
-//! | `benchmark` | a run as a whole: shares for many machines, the search for a rate |
+//! | [`benchmark`] | the core: from what was asked for ([`benchmark::Spec`]) to a run folder |
+//! | `spec` | what was asked for, as plain data |
 //! | `clip` | one clip: frames, stages and their clocks, scores, masks |
 //! | `record` | the run folder: `run.json`, journal, summaries |
 //! | `figures` | the catalogue of figures, statistics, comparisons of runs |
@@ -42,6 +43,7 @@ pub mod record;
 pub mod reference;
 pub mod render;
 pub mod report;
+pub mod spec;
 pub mod track;
 
 #[cfg(test)]

@@ -1,11 +1,37 @@
-//! A benchmark as a whole: which share of the videos a machine takes, and the search for the
-//! highest rate that is kept up with.
+//! A run from what it was asked for to its folder: the core that everything else is built around.
 //!
-//! A share is a pure function of the videos and the number of shares, so machines need not talk to
-//! each other. It starts no jobs and moves no files between machines; `docs/fleet.md` shows how
-//! Slurm and Kubernetes do. Joining is in `record`.
+//! [`Spec`] is plain data. [`Prepared`] has read the split, opened bundles and backends and made the
+//! memory plan. [`Benchmark::execute`] runs it into a run folder and tells [`Events`] what happens;
+//! the [`Outcome`] is what came of it. Nothing here prints or parses; `shard` selects the videos of
+//! one machine, `rate` searches for the highest rate that is kept up with, `overlays` has masks
+//! drawn.
+//!
+//! ```no_run
+//! use masklet::benchmark::{Benchmark, Spec};
+//!
+//! let mut spec = Spec::default();
+//! spec.pinned.data.split_dir = Some("sav_val".into());
+//! let outcome = Benchmark::execute(&spec, &mut ())?;
+//! println!("{}: {} objects", outcome.folder.display(), outcome.summary.counts.ok);
+//! # Ok::<(), masklet::error::Error>(())
+//! ```
 
-pub mod rate_search;
+mod backend;
+mod data;
+mod events;
+mod execute;
+mod models;
+mod overlays;
+mod prepare;
+mod rate;
 mod shard;
 
-pub use shard::{Shard, ShardChoice, ShardError, Workload, assign, fingerprint, video_cost};
+pub use crate::spec::{
+    ClipPrompt, Data, Engine, Free, JpegBy, Models, ObjectMode, OpenMode, Pinned, Place, Rate,
+    SaveMasks, Shard, Spec, VideoPath,
+};
+pub(crate) use data::{most_objects, open_split};
+pub use events::{Events, ModelReady, VideoBegan};
+pub use execute::{Benchmark, Outcome};
+pub use models::{ModelRun, bundle_record, open_models};
+pub use prepare::{Prepared, PreparedModel};

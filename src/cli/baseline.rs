@@ -7,21 +7,21 @@ mod earlier;
 mod watch;
 
 use super::exit::INTERRUPTED;
-use super::options::{ModelRun, PrecisionArg};
 use super::print;
-use super::run::{record, stop_flag};
-use crate::clip::SaveMasks;
+use super::run::stop_flag;
+use crate::benchmark::bundle_record;
 use crate::dataset::Split;
 use crate::dataset::prompts::PromptKind;
 use crate::figures::stats;
 use crate::machine::{Environment, ProcessMemory, SystemRoot};
 use crate::progress::{LogFormat, Progress};
-use crate::record::{ObjectKey, ObjectRow, OpenMode, RunFolder, RunManifest, RunState, Summary};
+use crate::record::{ObjectKey, ObjectRow, RunFolder, RunManifest, RunState, Summary};
 use crate::reference::baseline::process::{JOB, LOG, last_words, verdict};
 use crate::reference::baseline::{
     BaselineError, Ending, Job, JobSettings, Mode, Planned, PyTorchRecord, Tools, beside, plan,
     read_record, score_row,
 };
+use crate::spec::{Baseline, BaselineDevice, Free, ObjectMode, OpenMode, SaveMasks, Spec};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use earlier::Earlier;
@@ -31,35 +31,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use watch::Watch;
-
-/// Manner of the baseline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ModeArg {
-    /// As the Python benchmark: one object at a time, each with a model of its own.
-    Upstream,
-    /// As well as PyTorch can: model kept, objects together, memories dropped.
-    Best,
-}
-
-impl From<ModeArg> for Mode {
-    fn from(arg: ModeArg) -> Self {
-        match arg {
-            ModeArg::Upstream => Self::Upstream,
-            ModeArg::Best => Self::Best,
-        }
-    }
-}
-
-/// What the baseline runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum DeviceArg {
-    /// CUDA where PyTorch sees it.
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// CUDA, or nothing.
-    Cuda,
-}
 
 /// How the baseline is run.
 #[derive(Clone, Debug, Args)]
@@ -73,11 +44,11 @@ pub struct BaselineOptions {
     #[arg(long, value_name = "PATH")]
     baseline_weights: Option<PathBuf>,
     /// What PyTorch runs on.
-    #[arg(long, value_enum, default_value_t = DeviceArg::Auto, value_name = "DEVICE")]
-    baseline_device: DeviceArg,
+    #[arg(long, value_enum, default_value_t = BaselineDevice::Auto, value_name = "DEVICE")]
+    baseline_device: BaselineDevice,
     /// Arithmetic under autocast; the bundle's own without it.
     #[arg(long, value_enum, value_name = "PRECISION")]
-    baseline_precision: Option<PrecisionArg>,
+    baseline_precision: Option<Precision>,
     /// Compile the image encoder with torch.compile (mode best).
     #[arg(long)]
     baseline_compile: bool,
@@ -99,7 +70,7 @@ pub struct BaselineArgs {
         default_value = "upstream",
         value_name = "MODE,…"
     )]
-    mode: Vec<ModeArg>,
+    mode: Vec<Mode>,
     #[command(flatten)]
     options: BaselineOptions,
     /// Go on with a baseline that was stopped or has died.
@@ -128,16 +99,12 @@ impl BaselineOptions {
     pub fn check(
         &self,
         modes: &[Mode],
-        models: &[ModelRun],
+        models: &[(&Bundle, &[(String, PromptKind)])],
         threads: usize,
     ) -> Result<(), BaselineError> {
         let Some(mode) = modes.first() else {
             return Ok(());
         };
-        let models: Vec<_> = models
-            .iter()
-            .map(|model| (&model.bundle, model.tags.as_slice()))
-            .collect();
         let nothing = Split {
             root: PathBuf::new(),
             layout: crate::dataset::Layout::SaV,
@@ -149,7 +116,7 @@ impl BaselineOptions {
             threads,
             ..self.settings(*mode)
         };
-        let (job, _) = plan(&settings, &models, &nothing, Path::new("."), &|_| true);
+        let (job, _) = plan(&settings, models, &nothing, Path::new("."), &|_| true);
         Tools::find(self.baseline_python.as_deref())?.check(&job)
     }
 
@@ -157,7 +124,7 @@ impl BaselineOptions {
         JobSettings {
             mode,
             device: name(&self.baseline_device),
-            precision: self.baseline_precision.map(Precision::from),
+            precision: self.baseline_precision,
             compile: self.baseline_compile,
             tf32: self.baseline_tf32,
             threads: 0,
@@ -271,8 +238,7 @@ fn run_modes(args: &BaselineArgs) -> anyhow::Result<u8> {
     let mut baselines: Vec<(String, Summary)> = Vec::new();
     let mut code = 0;
     for mode in &args.mode {
-        let mode = Mode::from(*mode);
-        let Some((summary, died)) = run_mode(args, mode, &earlier, &tools, &progress, &stop)?
+        let Some((summary, died)) = run_mode(args, *mode, &earlier, &tools, &progress, &stop)?
         else {
             continue;
         };
@@ -300,13 +266,14 @@ fn run_mode(
     progress: &Progress,
     stop: &AtomicBool,
 ) -> anyhow::Result<Option<(Summary, bool)>> {
-    let carried = &earlier.settings;
+    let carried = &earlier.spec.pinned;
+    let save_masks = carried.save_masks.unwrap_or(SaveMasks::Annotated);
     let settings = JobSettings {
-        threads: carried.threads,
-        decode_threads: carried.decode_threads,
+        threads: carried.engine.threads,
+        decode_threads: carried.decode_threads.max(1),
         warmup: carried.warmup,
-        max_clip_frames: carried.max_clip_frames,
-        save_masks: carried.save_masks,
+        max_clip_frames: carried.most_frames(),
+        save_masks,
         ..args.options.settings(mode)
     };
     let models: Vec<(&Bundle, &[(String, PromptKind)])> = earlier
@@ -328,7 +295,7 @@ fn run_mode(
         (_, true) => OpenMode::Force,
         _ => OpenMode::New,
     };
-    let manifest = manifest(args, mode, earlier);
+    let manifest = manifest(args, mode, earlier, opening);
     let mut opened = RunFolder::create(&args.run, &mode.folder(), &manifest, opening)?;
     let log = folder.join(crate::reference::baseline::record::FILE);
     if opening != OpenMode::Resume {
@@ -396,7 +363,7 @@ fn run_mode(
         if let Some(hello) = left.hello {
             keeper.folder.note("pytorch", hello);
         }
-        if carried.save_masks == SaveMasks::None {
+        if save_masks == SaveMasks::None {
             std::fs::remove_dir_all(folder.join("masks"))
                 .context("removing the baseline's masks")?;
         }
@@ -513,49 +480,37 @@ fn rejected(record: &PyTorchRecord) -> Vec<String> {
 }
 
 /// The baseline's `run.json`: the run's options as far as they are its own too, and how it ran.
-fn manifest(args: &BaselineArgs, mode: Mode, earlier: &Earlier) -> RunManifest {
+fn manifest(args: &BaselineArgs, mode: Mode, earlier: &Earlier, opening: OpenMode) -> RunManifest {
     let options = &args.options;
-    let mut kept = earlier.options.clone();
-    // Of masklet's own engine.
-    for option in ["backend", "cuda-graph", "ring-frames", "fill-holes"] {
-        kept.remove(option);
-    }
-    let objects = match mode {
-        Mode::Upstream => "isolated",
-        Mode::Best => "lockstep",
+    let mut pinned = earlier.spec.pinned.clone();
+    pinned.engine.backend = None;
+    pinned.fill_holes = 0;
+    pinned.objects = match mode {
+        Mode::Upstream => ObjectMode::Isolated,
+        Mode::Best => ObjectMode::Lockstep,
     };
-    kept.extend([
-        ("objects".to_owned(), json!(objects)),
-        ("baseline".to_owned(), json!(mode.name())),
-        (
-            "baseline-device".to_owned(),
-            json!(name(&options.baseline_device)),
-        ),
-        (
-            "baseline-precision".to_owned(),
-            json!(options.baseline_precision.map(|p| name(&p))),
-        ),
-        (
-            "baseline-compile".to_owned(),
-            json!(options.baseline_compile),
-        ),
-        ("baseline-tf32".to_owned(), json!(options.baseline_tf32)),
-        (
-            "baseline-weights".to_owned(),
-            json!(options.baseline_weights),
-        ),
-    ]);
+    pinned.baseline = Some(Baseline {
+        mode,
+        baseline_device: options.baseline_device,
+        baseline_precision: options.baseline_precision,
+        baseline_compile: options.baseline_compile,
+        baseline_tf32: options.baseline_tf32,
+        baseline_weights: options.baseline_weights.clone(),
+    });
+    let free = Free {
+        opening,
+        baseline_python: options.baseline_python.clone(),
+        ..earlier.spec.free.clone()
+    };
+    let models = earlier.models.iter();
     RunManifest {
-        options: kept,
-        free_options: [
-            ("baseline-python".to_owned(), json!(options.baseline_python)),
-            ("resume".to_owned(), json!(args.resume)),
-            ("force".to_owned(), json!(args.force)),
-        ]
-        .into(),
-        bundles: earlier.models.iter().map(|m| record(&m.bundle)).collect(),
+        spec: Spec { pinned, free },
+        video_files: Vec::new(),
+        split_sha256: None,
+        bundles: models.map(|model| bundle_record(&model.bundle)).collect(),
         backend: None,
         environment: Environment::read(&SystemRoot::real()),
         telemetry: None,
+        noted: Default::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! `masklet build`: compiles bundles into engines for this device, once.
 
 use super::engines::EnginesDir;
-use super::options::{PrecisionArg, UsageError, parse_size};
+use super::options::{UsageError, parse_size};
 use super::print;
 use crate::dataset::prompts::ModelTag;
 use crate::figures::stats::bytes;
@@ -54,7 +54,7 @@ pub struct BuildArgs {
     pub imgsz: Option<usize>,
     /// Only bundles of this precision. It is the export's own: TensorRT does not change it.
     #[arg(long, alias = "autocast_dtype", value_enum)]
-    pub precision: Option<PrecisionArg>,
+    pub precision: Option<Precision>,
     /// Most workspace memory that any layer may use (bytes, or with KiB, MiB, GiB).
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "256MiB")]
     pub workspace: usize,
@@ -111,7 +111,7 @@ impl BuildArgs {
 
     /// The bundles asked for.
     fn bundles(&self) -> anyhow::Result<Vec<Bundle>> {
-        let precision = self.precision.map(Precision::from);
+        let precision = self.precision;
         let names: Vec<String> = self
             .models
             .iter()

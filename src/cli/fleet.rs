@@ -1,12 +1,11 @@
 //! `--shard`, and `masklet merge`: one run on many machines.
 
 use super::print;
-use crate::benchmark::{Shard, ShardChoice, fingerprint, video_cost};
-use crate::dataset::Split;
+use crate::error::Result;
 use crate::figures::tables::of_summary;
-use crate::record::{MergeOptions, Options, merge};
+use crate::record::{MergeOptions, merge};
+use crate::spec::{Shard, ShardChoice};
 use clap::Args;
-use serde_json::json;
 use std::path::PathBuf;
 
 /// Which share of the videos.
@@ -19,55 +18,16 @@ pub struct ShardArgs {
     shard: Option<ShardChoice>,
 }
 
-/// A share of a split, and what identifies it.
-#[derive(Debug)]
-pub struct Share {
-    shard: Shard,
-    fingerprint: String,
-}
-
 impl ShardArgs {
-    /// Whether only a share is run.
-    pub fn any(&self) -> bool {
-        self.shard.is_some()
-    }
-
-    /// Leaves only the share's videos in the split; `None` where all of them are wanted.
+    /// The share; `None` where all videos are wanted.
     ///
     /// # Errors
     /// When `auto` finds no scheduler.
-    pub fn select(
-        &self,
-        split: &mut Split,
-        max_clip_frames: usize,
-    ) -> anyhow::Result<Option<Share>> {
-        let Some(choice) = self.shard else {
-            return Ok(None);
-        };
-        let shard = choice.resolve(|name| std::env::var(name).ok())?;
-        let cost = |video| video_cost(video, max_clip_frames);
-        let videos: Vec<_> = split.videos.iter().map(cost).collect();
-        let mut keeps = shard.keeps(&videos).into_iter();
-        split.videos.retain(|_| keeps.next().unwrap_or(false));
-        Ok(Some(Share {
-            shard,
-            fingerprint: fingerprint(&videos),
-        }))
-    }
-}
-
-impl Share {
-    /// What a resumed run, and the other shares, must agree on.
-    pub fn pin(share: Option<&Self>, options: &mut Options) {
-        if let Some(share) = share {
-            options.insert("shard".to_owned(), json!(share.shard.to_string()));
-            options.insert("videos and frames".to_owned(), json!(share.fingerprint));
-        }
-    }
-
-    /// The share in a line.
-    pub fn describe(&self) -> String {
-        format!("shard {}", self.shard)
+    pub fn resolve(&self) -> Result<Option<Shard>> {
+        let choice = self.shard;
+        choice
+            .map(|choice| choice.resolve(|name| std::env::var(name).ok()))
+            .transpose()
     }
 }
 

@@ -11,16 +11,13 @@ pub mod doctor;
 pub mod engines;
 pub mod fleet;
 pub mod options;
-pub mod overlay;
 pub mod parity;
 pub mod plan;
-pub mod rate;
 pub mod report;
 pub mod run;
 pub mod score;
 pub mod shell;
 pub mod synth;
-pub mod telemetry;
 pub mod video;
 
 use clap::{Parser, Subcommand};
@@ -101,7 +98,7 @@ pub fn print_blocks(blocks: &[crate::render::Block]) -> std::io::Result<()> {
 /// Whatever stopped the command; `exit` turns it into a sentence and an exit code.
 pub fn execute(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
-        Command::Run(args) => run::run(*args),
+        Command::Run(args) => run::run(&args),
         Command::Baseline(args) => baseline::baseline(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Score(args) => score::score(&args),

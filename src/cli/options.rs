@@ -3,16 +3,12 @@
 //! Upstream's own spellings (`--split_dir`, `--autocast_dtype bfloat16`) work as hidden aliases.
 
 use super::engines::EnginesDir;
-use crate::clip::JpegBy;
-use crate::dataset::prompts::{ModelTag, PromptKind};
-use crate::dataset::{Split, SplitOptions};
 use crate::error::{Classified, ErrorClass};
+use crate::machine::SystemRoot;
+use crate::spec::{Data, Engine, Free, Models};
 use clap::{Args, ValueEnum};
-use masklet_engines::backend::{
-    self, Availability, BackendError, BackendKind, BackendOptions, FrameLimits, FrameStaging,
-    GraphMode,
-};
-use masklet_engines::bundle::{Bundle, BundleError, BundleStore, Precision, Wanted};
+use masklet_engines::backend::{BackendKind, FrameStaging, GraphMode};
+use masklet_engines::bundle::Precision;
 use masklet_engines::cuda::BlockChoice;
 use std::path::PathBuf;
 
@@ -55,59 +51,17 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
-    /// Whether anything but the folder was given: a list, names, limits, an order.
-    pub fn selects(&self) -> bool {
-        self.split_name.is_some()
-            || !self.videos.is_empty()
-            || self.limit_videos > 0
-            || self.limit_objects > 0
-            || self.shuffle_videos
-            || self.seed.is_some()
-    }
-
-    /// Reads the split.
-    ///
-    /// # Errors
-    /// When the folder is not a split.
-    pub fn open(&self) -> anyhow::Result<Split> {
-        let dir = self
-            .split_dir
-            .as_deref()
-            .ok_or_else(|| UsageError("--split-dir DIR is missing".to_owned()))?;
-        Ok(Split::open(
-            dir,
-            &SplitOptions {
-                split_name: self.split_name.clone(),
-                videos: self.videos.clone(),
-                limit_videos: self.limit_videos,
-                limit_objects: self.limit_objects,
-                shuffle: self.shuffle_videos || self.seed.is_some(),
-                seed: self.seed.unwrap_or(0),
-            },
-        )?)
-    }
-}
-
-/// Arithmetic of the graphs, in masklet's and in upstream's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PrecisionArg {
-    /// bfloat16.
-    #[value(alias = "bfloat16")]
-    Bf16,
-    /// IEEE half precision.
-    #[value(alias = "float16")]
-    Fp16,
-    /// IEEE single precision.
-    #[value(alias = "float32")]
-    Fp32,
-}
-
-impl From<PrecisionArg> for Precision {
-    fn from(arg: PrecisionArg) -> Self {
-        match arg {
-            PrecisionArg::Bf16 => Self::Bf16,
-            PrecisionArg::Fp16 => Self::Fp16,
-            PrecisionArg::Fp32 => Self::Fp32,
+    /// As a spec holds it.
+    pub fn spec(&self) -> Data {
+        Data {
+            split_dir: self.split_dir.clone(),
+            split_name: self.split_name.clone(),
+            videos: self.videos.clone(),
+            limit_videos: self.limit_videos,
+            limit_objects: self.limit_objects,
+            shuffle_videos: self.shuffle_videos,
+            seed: self.seed,
+            ..Data::default()
         }
     }
 }
@@ -124,56 +78,13 @@ pub enum BackendArg {
     Cpu,
 }
 
-/// Whether components run from captured CUDA graphs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum GraphArg {
-    /// Where capturing works.
-    Auto,
-    /// Always; a component that cannot be captured is an error.
-    On,
-    /// Never.
-    Off,
-}
-
-/// How the bytes of a frame reach the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StagingArg {
-    /// On an integrated device the faster of the two, measured; elsewhere copied.
-    Auto,
-    /// Copied.
-    Copy,
-    /// Read where the host wrote them.
-    InPlace,
-}
-
-/// How the arena's block is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BlockArg {
-    /// As one plain allocation; where the driver refuses it, in chunks behind one range of addresses.
-    Auto,
-    /// As one plain allocation.
-    Plain,
-    /// In chunks.
-    Chunks,
-}
-
-/// Who decodes JPEG frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum JpegArg {
-    /// The CPU, ahead of the model.
-    Cpu,
-    /// nvJPEG on the GPU, ahead of the model and beside it; its pixels may differ a little from the CPU's.
-    Nvjpeg,
-}
-
-impl From<JpegArg> for JpegBy {
-    fn from(arg: JpegArg) -> Self {
-        match arg {
-            JpegArg::Cpu => Self::Cpu,
-            JpegArg::Nvjpeg => Self::Nvjpeg,
+impl BackendArg {
+    /// The backend; `None` for whichever is there.
+    pub fn kind(self) -> Option<BackendKind> {
+        match self {
+            Self::Auto => None,
+            Self::TensorRt => Some(BackendKind::TensorRt),
+            Self::Cpu => Some(BackendKind::Cpu),
         }
     }
 }
@@ -199,84 +110,17 @@ pub struct ModelArgs {
     pub imgsz: Option<usize>,
     /// Precision of the model; needed where bundles of several precisions are there.
     #[arg(long, alias = "autocast_dtype", value_enum)]
-    pub precision: Option<PrecisionArg>,
-}
-
-/// The tags of one bundle.
-#[derive(Debug)]
-pub struct ModelRun {
-    /// The bundle, opened and checked.
-    pub bundle: Bundle,
-    /// Its tags with their prompt kinds, in the order asked for.
-    pub tags: Vec<(String, PromptKind)>,
+    pub precision: Option<Precision>,
 }
 
 impl ModelArgs {
-    /// Opens every bundle that the tags name, each once.
-    ///
-    /// # Errors
-    /// For a tag that does not parse, and for a bundle that is missing or damaged.
-    pub fn open(&self) -> anyhow::Result<Vec<ModelRun>> {
-        self.open_as(|tag| Ok((tag.to_owned(), tag.parse()?)))
-    }
-
-    /// Opens every bundle once for prompts that were given. Of a tag only the model counts: a
-    /// prompt kind at its end is left out. The tag of the rows is `<model>_given`.
-    ///
-    /// # Errors
-    /// For a bundle that is missing or damaged.
-    pub fn open_given(&self) -> anyhow::Result<Vec<ModelRun>> {
-        self.open_as(|tag| {
-            let parsed: Result<ModelTag, _> = tag.parse();
-            let model = parsed.map_or_else(|_| tag.to_owned(), |tag| tag.model);
-            // The kind plays no part: what was given is taken.
-            let prompt = PromptKind::Points;
-            Ok((format!("{model}_given"), ModelTag { model, prompt }))
-        })
-    }
-
-    fn open_as(
-        &self,
-        read: impl Fn(&str) -> anyhow::Result<(String, ModelTag)>,
-    ) -> anyhow::Result<Vec<ModelRun>> {
-        let store = BundleStore::new(self.exports.clone());
-        let mut runs: Vec<(String, ModelRun)> = Vec::new();
-        for tag in self.models.iter().filter(|tag| !tag.is_empty()) {
-            let (
-                tag,
-                ModelTag {
-                    model,
-                    prompt: kind,
-                },
-            ) = read(tag)?;
-            if let Some((_, run)) = runs.iter_mut().find(|(name, _)| *name == model) {
-                if run.tags.iter().all(|(known, _)| *known != tag) {
-                    run.tags.push((tag, kind));
-                }
-                continue;
-            }
-            let wanted = Wanted {
-                name: model.clone(),
-                image_size: self.imgsz,
-                precision: self.precision.map(Precision::from),
-            };
-            let bundle = store.open(&wanted).map_err(|error| match error {
-                // Nothing is damaged: something was asked for that is not there.
-                BundleError::NotFound { .. } | BundleError::Ambiguous { .. } => {
-                    anyhow::Error::new(UsageError(error.to_string()))
-                }
-                BundleError::ImageSize { size, .. } if self.imgsz == Some(size) => {
-                    anyhow::Error::new(UsageError(error.to_string()))
-                }
-                error => error.into(),
-            })?;
-            let tags = vec![(tag, kind)];
-            runs.push((model, ModelRun { bundle, tags }));
+    /// As a spec holds it.
+    pub fn spec(&self) -> Models {
+        Models {
+            models: self.models.clone(),
+            imgsz: self.imgsz,
+            precision: self.precision,
         }
-        if runs.is_empty() {
-            return Err(UsageError("--models names no model".to_owned()).into());
-        }
-        Ok(runs.into_iter().map(|(_, run)| run).collect())
     }
 }
 
@@ -294,14 +138,14 @@ pub struct ResourceArgs {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub device: usize,
     /// Run components from captured CUDA graphs.
-    #[arg(long, value_enum, default_value_t = GraphArg::Auto, value_name = "WHEN")]
-    pub cuda_graph: GraphArg,
+    #[arg(long, value_enum, default_value_t = GraphMode::Auto, value_name = "WHEN")]
+    pub cuda_graph: GraphMode,
     /// How frames reach the device.
-    #[arg(long, value_enum, default_value_t = StagingArg::Auto, value_name = "HOW")]
-    pub frame_staging: StagingArg,
+    #[arg(long, value_enum, default_value_t = FrameStaging::Auto, value_name = "HOW")]
+    pub frame_staging: FrameStaging,
     /// How the arena's one block of device memory is asked for.
-    #[arg(long, value_enum, default_value_t = BlockArg::Auto, value_name = "HOW")]
-    pub arena_block: BlockArg,
+    #[arg(long, value_enum, default_value_t = BlockChoice::Auto, value_name = "HOW")]
+    pub arena_block: BlockChoice,
     /// Threads of the CPU backend; 0 for one per core.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub threads: usize,
@@ -314,70 +158,58 @@ pub struct ResourceArgs {
 }
 
 impl ResourceArgs {
-    /// What a backend is opened with.
-    pub fn backend_options(&self) -> BackendOptions {
-        BackendOptions {
-            threads: self.threads(),
+    /// What runs the models, as a spec holds it.
+    pub fn engine(&self) -> Engine {
+        Engine {
+            backend: self.backend.kind(),
+            cuda_graph: self.cuda_graph,
+            frame_staging: self.frame_staging,
+            arena_block: self.arena_block,
+            threads: self.threads,
+            ring_frames: usize::from(self.ring_frames),
+        }
+    }
+
+    /// What of it does not decide the outcome.
+    pub fn free(&self) -> Free {
+        Free {
             engines: self.engines.engines.clone(),
             device: self.device,
-            graphs: match self.cuda_graph {
-                GraphArg::Auto => GraphMode::Auto,
-                GraphArg::On => GraphMode::On,
-                GraphArg::Off => GraphMode::Off,
-            },
-            staging: match self.frame_staging {
-                StagingArg::Auto => FrameStaging::Auto,
-                StagingArg::Copy => FrameStaging::Copy,
-                StagingArg::InPlace => FrameStaging::InPlace,
-            },
-            block: match self.arena_block {
-                BlockArg::Auto => BlockChoice::Auto,
-                BlockArg::Plain => BlockChoice::Plain,
-                BlockArg::Chunks => BlockChoice::Chunks,
-            },
+            memory_budget: self.memory_budget,
+            ..Free::default()
         }
     }
 
-    /// The backend for these models; with it, why `auto` left a device that is there unused.
-    ///
-    /// # Errors
-    /// When the backend that was asked for is not there.
-    pub fn choose(&self, models: &[ModelRun]) -> anyhow::Result<(BackendKind, Option<String>)> {
-        match self.backend {
-            BackendArg::Cpu => Ok((BackendKind::Cpu, None)),
-            BackendArg::TensorRt => match backend::availability(BackendKind::TensorRt) {
-                Availability::Available => Ok((BackendKind::TensorRt, None)),
-                Availability::Unavailable(reason) => Err(BackendError::Unavailable {
-                    kind: BackendKind::TensorRt,
-                    reason,
-                }
-                .into()),
-            },
-            BackendArg::Auto => {
-                let there = backend::availability(BackendKind::TensorRt);
-                if there != Availability::Available {
-                    return Ok((BackendKind::Cpu, None));
-                }
-                let options = self.backend_options();
-                let limits = FrameLimits::default();
-                for model in models {
-                    let prepared =
-                        backend::prepare(BackendKind::TensorRt, &model.bundle, &options, limits, 1);
-                    if let Err(error) = prepared {
-                        return Ok((BackendKind::Cpu, Some(error.to_string())));
-                    }
-                }
-                Ok((BackendKind::TensorRt, None))
-            }
-        }
+    /// What a backend is opened with.
+    pub fn backend_options(&self) -> masklet_engines::backend::BackendOptions {
+        self.engine().backend_options(&self.free())
     }
+}
 
-    /// Threads of the CPU backend.
-    pub fn threads(&self) -> usize {
-        match self.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
+/// What to watch while a run goes on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Telemetry")]
+pub struct TelemetryArgs {
+    /// Samples of power, clocks, temperatures and memory per second, 1 to 10; 0 for none.
+    #[arg(long, default_value_t = 5, value_name = "HZ", value_parser = clap::value_parser!(u32).range(0..=10))]
+    pub telemetry_hz: u32,
+    /// A tree that stands in for / (for tests).
+    #[arg(long, env = crate::machine::ROOT_ENV, hide = true, value_name = "DIR")]
+    pub system_root: Option<PathBuf>,
+}
+
+impl TelemetryArgs {
+    /// What must be said when the machine is not the one that is asked.
+    pub fn notice(&self) -> Option<String> {
+        let root = self.system_root.as_ref()?;
+        if root.as_os_str().is_empty() || SystemRoot::at(root).is_real() {
+            return None;
         }
+        Some(format!(
+            "STAND-IN: sensors, memory figures and the environment are read below {}; they are not \
+             this machine's",
+            root.display()
+        ))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `masklet parity`: does a backend compute what a reference computes?
 
-use super::options::{BackendArg, ModelRun, ResourceArgs, UsageError};
+use super::options::{ResourceArgs, UsageError};
 use crate::dataset::prompts::PromptKind;
 use crate::dataset::synth::{Recipe, make};
 use crate::dataset::{Split, SplitOptions};
@@ -181,25 +181,21 @@ fn open(folder: Option<&Path>) -> anyhow::Result<Bundle> {
 
 /// The backend in question; refuses to compare something with itself.
 fn choose(args: &ParityArgs, candidate: &Bundle) -> anyhow::Result<BackendKind> {
-    let model = ModelRun {
-        bundle: open(candidate.folder())?,
-        tags: Vec::new(),
+    let options = args.resources.backend_options();
+    let (kind, unused) = match args.resources.backend.kind() {
+        Some(kind) => (kind, None),
+        None => match backend::open(BackendKind::TensorRt, candidate, &options) {
+            Ok(_) => (BackendKind::TensorRt, None),
+            Err(error) => (BackendKind::Cpu, Some(error.to_string())),
+        },
     };
-    let (kind, unused) = args.resources.choose(&[model])?;
     let itself = kind == BackendKind::Cpu
         && args.against == AgainstArg::Cpu
         && (args.reference.is_none() || args.reference == args.bundle);
     if !itself {
         return Ok(kind);
     }
-    let why = match (args.resources.backend, unused) {
-        (BackendArg::Auto, Some(why)) => format!(" (TensorRT is not used: {why})"),
-        (BackendArg::Auto, None) => match backend::availability(BackendKind::TensorRt) {
-            backend::Availability::Unavailable(why) => format!(" (TensorRT is not used: {why})"),
-            backend::Availability::Available => String::new(),
-        },
-        _ => String::new(),
-    };
+    let why = unused.map_or_else(String::new, |why| format!(" (TensorRT is not used: {why})"));
     Err(UsageError(format!(
         "both sides would be the CPU backend on the same bundle{why}; compare with --against pytorch, \
          or give another bundle with --reference"

@@ -1,6 +1,7 @@
 //! `masklet plan`, and the plan as `run` prints it.
 
 use super::options::{BackendArg, ModelArgs, ResourceArgs, UsageError};
+use crate::benchmark::{most_objects, open_models};
 use crate::clip::frame_limits;
 use crate::dataset::{Split, SplitOptions};
 use crate::figures::stats::bytes;
@@ -82,7 +83,8 @@ pub fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
         frames,
     };
     let mut all = Vec::new();
-    for run in args.models.open()? {
+    let models = open_models(&args.models.spec(), args.models.exports.clone(), false)?;
+    for run in models {
         // The CPU backend has no rows of its own; TensorRT's are what its engines take, which the
         // engines folder remembers, so that no device is needed to plan for one.
         let needs = match args.resources.backend {
@@ -120,16 +122,6 @@ pub fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
         super::print(&(serde_json::to_string_pretty(&all)? + "\n"))?;
     }
     Ok(0)
-}
-
-/// Most objects of any video.
-pub fn most_objects(split: &Split) -> usize {
-    split
-        .videos
-        .iter()
-        .map(|video| video.objects.len())
-        .max()
-        .unwrap_or(0)
 }
 
 /// The plan as a table.

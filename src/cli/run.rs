@@ -1,40 +1,22 @@
 //! `masklet run`: from options to a run folder and a table.
 
-use super::baseline::{BaselineOptions, ModeArg};
+use super::baseline::BaselineOptions;
 use super::exit::INTERRUPTED;
-use super::fleet::{ShardArgs, Share};
-use super::options::{DataArgs, JpegArg, ModelArgs, ModelRun, ResourceArgs, UsageError};
-use super::overlay::{OverlayArgs, VideoOverlays};
-use super::plan::{most_objects, render};
+use super::fleet::ShardArgs;
+use super::options::{DataArgs, ModelArgs, ResourceArgs, TelemetryArgs, UsageError};
+use super::plan::render;
 use super::print;
-use super::rate::FindRateArgs;
-use super::telemetry::TelemetryArgs;
-use super::video::{RealtimeArgs, VideoArgs};
-use crate::clip::frame_limits;
-use crate::clip::{ObjectMode, PipelineError, Rate, SaveMasks, Session, Settings, run_clip};
-use crate::dataset::prompts::PromptKind;
-use crate::dataset::{ObjectTrack, Split, Video};
-use crate::machine::{Environment, SystemMemory, Telemetry};
-use crate::media::video::Ffmpeg;
-use crate::overlay::Overlays;
+use super::video::{FindRateArgs, RealtimeArgs, VideoArgs, describe};
+use crate::benchmark::{Events, ModelReady, Outcome, Prepared, VideoBegan};
+use crate::figures::stats;
 use crate::progress::{LogFormat, Progress, VideoOutcome, init_logging};
-use crate::record::{
-    BundleRecord, ModelRate, ObjectKey, OpenMode, Opened, Options, RunFolder, RunManifest,
-    RunState, Status, WeightsRecord,
-};
-use crate::reference::baseline::Mode;
-use crate::track::layout::Demand;
-use crate::track::{ModelPrompt, TrackerLayout};
+use crate::record::{BackendRecord, ObjectRow, RateTrial, RunState};
+use crate::spec::{BaselineMode, Free, JpegBy, ObjectMode, OpenMode, Pinned, SaveMasks, Spec};
 use anyhow::Context;
 use clap::{ArgAction, Args, ValueEnum};
-use masklet_engines::backend::{self, BackendInfo, BackendKind};
-use masklet_engines::bundle::{Bundle, WeightSource};
-use masklet_engines::memory::Plan;
-use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 /// `masklet run`.
 #[derive(Debug, Args)]
@@ -65,7 +47,7 @@ pub struct RunArgs {
         help_heading = "Baseline",
         conflicts_with = "no_memory"
     )]
-    baseline: Vec<ModeArg>,
+    baseline: Vec<BaselineMode>,
     #[command(flatten)]
     baseline_options: BaselineOptions,
     #[command(flatten)]
@@ -87,8 +69,8 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     decode_threads: u16,
     /// Who decodes JPEG frames.
-    #[arg(long, value_enum, default_value_t = JpegArg::Cpu, value_name = "WHO")]
-    jpeg_decoder: JpegArg,
+    #[arg(long, value_enum, default_value_t = JpegBy::Cpu, value_name = "WHO")]
+    jpeg_decoder: JpegBy,
     /// Run folder; `runs/<name of the split folder>` without it.
     #[arg(long, alias = "out_dir", value_name = "DIR")]
     out_dir: Option<PathBuf>,
@@ -105,8 +87,18 @@ pub struct RunArgs {
     /// Leave the memory bank empty: an ablation that shows what the memory is good for.
     #[arg(long)]
     no_memory: bool,
-    #[command(flatten)]
-    overlays: OverlayArgs,
+    /// Draw every object's masks onto its video (MP4) and a contact sheet per video, into overlays/.
+    #[arg(
+        long,
+        alias = "save_overlays",
+        num_args = 0..=1,
+        default_value_t = 0,
+        default_missing_value = "1",
+        hide_default_value = true,
+        value_name = "0|1",
+        value_parser = clap::value_parser!(u8).range(0..=1)
+    )]
+    save_overlays: u8,
     /// Print nothing but the final table and errors.
     #[arg(short, long, action = ArgAction::SetTrue)]
     quiet: bool,
@@ -124,14 +116,50 @@ enum LogFormatArg {
     Json,
 }
 
+impl RunArgs {
+    /// As the core takes it.
+    fn spec(&self) -> anyhow::Result<Spec> {
+        let pinned = Pinned {
+            data: self.video.spec(&self.data)?,
+            models: self.models.spec(),
+            engine: self.resources.engine(),
+            objects: self.objects,
+            max_clip_frames: self.max_clip_frames,
+            fill_holes: self.fill_holes,
+            no_memory: self.no_memory,
+            save_masks: self.save_masks,
+            warmup: self.warmup,
+            decode_threads: usize::from(self.decode_threads),
+            jpeg_decoder: self.jpeg_decoder,
+            realtime: self.realtime.realtime,
+            find_rate: self.find_rate.find_rate,
+            shard: self.shard.resolve()?,
+            baseline: None,
+        };
+        let free = Free {
+            exports: self.models.exports.clone(),
+            out_dir: self.out_dir.clone(),
+            opening: match (self.resume, self.force) {
+                (true, _) => OpenMode::Resume,
+                (_, true) => OpenMode::Force,
+                _ => OpenMode::New,
+            },
+            telemetry_hz: self.telemetry.telemetry_hz,
+            save_overlays: self.save_overlays != 0,
+            system_root: self.telemetry.system_root.clone(),
+            ..self.resources.free()
+        };
+        Ok(Spec { pinned, free })
+    }
+}
+
 /// Runs the command; the number is the exit code.
 ///
 /// # Errors
 /// What stopped the run. The journal then holds every object that was finished before.
-pub fn run(mut args: RunArgs) -> anyhow::Result<u8> {
-    let ffmpeg = args.overlays.ffmpeg()?;
-    let modes: Vec<Mode> = args.baseline.iter().map(|mode| (*mode).into()).collect();
-    if !modes.is_empty() && (args.video.any() || args.realtime.any()) {
+pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
+    let modes = &args.baseline;
+    if !modes.is_empty() && (args.video.any() || args.realtime.realtime.is_some()) {
         return Err(UsageError(
             "--baseline gives PyTorch the frames of a split, every one of them: leave out --video \
              and --realtime, or --baseline"
@@ -139,209 +167,146 @@ pub fn run(mut args: RunArgs) -> anyhow::Result<u8> {
         )
         .into());
     }
-    args.find_rate
-        .check(args.realtime.any(), args.shard.any())?;
-    let save_masks = args.video.save_masks(args.save_masks)?;
-    args.save_masks = Some(save_masks);
-    let mut split = args.video.open(&args.data)?;
-    let realtime = args.realtime.rate(&split)?;
-    let models = match args.video.any() {
-        true => args.models.open_given()?,
-        false => args.models.open()?,
-    };
+    let spec = args.spec()?;
+    let prepared = Prepared::open(&spec)?;
+    let models = prepared.models.iter();
+    let models: Vec<_> = models.map(|m| (&m.bundle, m.tags.as_slice())).collect();
     args.baseline_options
-        .check(&modes, &models, args.resources.threads())?;
-    let (kind, unused_device) = args.resources.choose(&models)?;
-    if args.jpeg_decoder == JpegArg::Nvjpeg && kind == BackendKind::Cpu {
-        return Err(UsageError(
-            "--jpeg-decoder nvjpeg needs a GPU, and the run is on the CPU; leave it away"
-                .to_owned(),
-        )
-        .into());
-    }
-    if kind == BackendKind::Cpu {
-        masklet_engines::cpu::keep_heap();
-    }
-    let demand = Demand {
-        objects: match args.objects {
-            ObjectMode::Lockstep => most_objects(&split),
-            ObjectMode::Isolated => 1,
-        },
-        ring_frames: usize::from(args.resources.ring_frames),
-        frames: frame_limits(&split.videos),
-    };
-    // The plan above is the whole run's, so that every share runs in the same memory.
-    let share = args.shard.select(&mut split, args.max_clip_frames)?;
-    let path = args
-        .out_dir
-        .clone()
-        .unwrap_or_else(|| match &args.data.split_dir {
-            Some(dir) => default_folder(dir),
-            None => VideoArgs::run_name(&split),
-        });
-    let (parent, name) = parent_and_name(&path)?;
-    let mode = match (args.resume, args.force) {
-        (true, _) => OpenMode::Resume,
-        (_, true) => OpenMode::Force,
-        _ => OpenMode::New,
-    };
-    let mut plans = Vec::new();
-    let mut device = None;
-    for model in &models {
-        let (needs, info) = backend::prepare(
-            kind,
-            &model.bundle,
-            &args.resources.backend_options(),
-            demand.frames,
-            demand.objects,
-        )?;
-        let plan = TrackerLayout::new(model.bundle.manifest(), demand).plan(needs);
-        check_plan(&args, &plan)?;
-        plans.push(plan);
-        device = Some(info);
-    }
-    let running_on = device.as_ref().map(describe_backend);
-    let mut manifest = manifest(&args, &models, kind, device);
-    Share::pin(share.as_ref(), &mut manifest.options);
-    args.video.record(&split, &mut manifest.options);
-    args.realtime.record(&mut manifest.options);
-    args.find_rate.record(&mut manifest.options);
-    let Opened {
-        mut folder,
-        finished,
-        rates,
-        warnings,
-    } = RunFolder::create(parent, &name, &manifest, mode)?;
+        .check(modes, &models, prepared.spec.pinned.engine.threads)?;
     let format = match args.log_format {
         LogFormatArg::Text => LogFormat::Text,
         LogFormatArg::Json => LogFormat::Json,
     };
     let progress = Arc::new(Progress::new(args.quiet, format));
     init_logging(format, &progress)?;
-    for warning in warnings {
-        tracing::warn!("{warning}");
+    let mut events = Told {
+        progress: Arc::clone(&progress),
+        stop: stop_flag().context("installing signal handlers")?,
+        notice: args.telemetry.notice(),
+        video: VideoOutcome::default(),
+    };
+    let outcome = prepared.execute(&mut events);
+    progress.finish();
+    let outcome = outcome?;
+    drop((events, progress));
+    if outcome.state == RunState::Interrupted {
+        return interrupted(&outcome);
     }
-    if let Some(why) = unused_device {
-        tracing::warn!("there is a CUDA device, but this run is on the CPU: {why}");
+    let code = finished(&outcome)?;
+    if modes.is_empty() {
+        return Ok(code);
     }
-    if let Some(notice) = args.telemetry.notice() {
-        progress.println(&notice);
+    // Nothing of this run is left when the baseline begins.
+    super::baseline::after_run(
+        &outcome.folder,
+        &args.baseline_options,
+        modes,
+        spec.free.opening,
+        args.quiet,
+        code,
+    )
+}
+
+/// Table, folder and report of a run that is through; the number is the exit code.
+fn finished(outcome: &Outcome) -> anyhow::Result<u8> {
+    super::print_blocks(&crate::figures::tables::of_summary(&outcome.summary))?;
+    print(&format!("\nRun folder: {}\n", outcome.folder.display()))?;
+    match super::report::after_run(&outcome.folder) {
+        Ok(path) => print(&format!("Report: {}\n", path.display()))?,
+        Err(why) => tracing::warn!("{why}"),
     }
-    if let Some(running_on) = running_on {
-        progress.println(&running_on);
+    Ok(u8::from(outcome.summary.counts.failed > 0))
+}
+
+fn interrupted(outcome: &Outcome) -> anyhow::Result<u8> {
+    if let Err(why) = super::report::after_run(&outcome.folder) {
+        tracing::warn!("{why}");
     }
-    let telemetry = args.telemetry.start(kind, args.resources.device)?;
-    if let Some(telemetry) = &telemetry {
-        folder.record(Arc::clone(telemetry))?;
+    eprintln!(
+        "Interrupted. {} finished objects are in {}; run the same command with --resume to \
+         continue.",
+        outcome.rows,
+        outcome.folder.display()
+    );
+    Ok(INTERRUPTED)
+}
+
+/// A run, told on standard error.
+struct Told {
+    progress: Arc<Progress>,
+    stop: Arc<AtomicBool>,
+    notice: Option<String>,
+    video: VideoOutcome,
+}
+
+impl Events for Told {
+    fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
     }
-    announce(&progress, &args, &models, &plans, demand, &split);
-    if let Some(share) = &share {
-        progress.println(&share.describe());
+
+    fn warning(&mut self, text: &str) {
+        tracing::warn!("{text}");
     }
-    if !finished.is_empty() {
-        progress.println(&format!(
-            "resuming: {} objects are finished already",
-            finished.len()
+
+    fn began(&mut self, run: &Prepared, finished: usize) {
+        let lines = self.notice.take().into_iter();
+        let lines = lines.chain(run.backend.as_ref().map(describe_backend));
+        for line in lines.chain(announce(run)) {
+            self.progress.println(&line);
+        }
+        if finished > 0 {
+            self.progress.println(&format!(
+                "resuming: {finished} objects are finished already"
+            ));
+        }
+    }
+
+    fn model_ready(&mut self, model: &ModelReady<'_>) {
+        self.progress.println(&format!(
+            "{}: loaded in {:.2} s, warmed up in {:.2} s ({} rounds)",
+            model.name,
+            model.loaded.as_secs_f64(),
+            model.warmed.as_secs_f64(),
+            model.rounds
+        ));
+        self.progress.start(model.videos, 0);
+    }
+
+    fn video_began(&mut self, video: &VideoBegan<'_>) {
+        self.video = VideoOutcome::default();
+        let title = format!("{} {}", video.tag, video.video);
+        self.progress
+            .video_started(&title, video.frames, video.objects);
+    }
+
+    fn frame_done(&mut self) {
+        self.progress.frame_done();
+    }
+
+    fn drawing(&mut self) {
+        self.progress.video_note("drawing overlays");
+    }
+
+    fn objects_done(&mut self, rows: &[ObjectRow]) {
+        let ok = rows.iter().filter(|row| row.is_ok()).count();
+        self.video.ok += ok;
+        self.video.failed += rows.len() - ok;
+    }
+
+    fn video_done(&mut self) {
+        self.progress.video_finished(self.video);
+    }
+
+    fn trial_done(&mut self, tag: &str, round: usize, trial: &RateTrial) {
+        self.progress.println(&format!(
+            "{tag}, trial {round}: {} fps, {} of {} frames missed ({} late, {} dropped)",
+            stats::rate(trial.fps),
+            trial.missed(),
+            trial.frames,
+            trial.late,
+            trial.dropped
         ));
     }
-    let stop = stop_flag().context("installing signal handlers")?;
-    let mut outcome = Ok(());
-    for model in models {
-        outcome = run_model(
-            &args,
-            model,
-            kind,
-            demand,
-            &split,
-            &mut folder,
-            &progress,
-            &stop,
-            realtime,
-            &rates,
-            telemetry.as_ref(),
-            ffmpeg.as_ref(),
-        );
-        if outcome.is_err() {
-            break;
-        }
-    }
-    progress.finish();
-    let interrupted = outcome.as_ref().err().is_some_and(is_interruption);
-    match outcome {
-        Ok(()) => {
-            let summary = folder.finish(RunState::Finished)?;
-            super::print_blocks(&crate::figures::tables::of_summary(&summary))?;
-            print(&format!("\nRun folder: {}\n", folder.path().display()))?;
-            match super::report::after_run(folder.path()) {
-                Ok(path) => print(&format!("Report: {}\n", path.display()))?,
-                Err(why) => tracing::warn!("{why}"),
-            }
-            let code = u8::from(summary.counts.failed > 0);
-            if modes.is_empty() {
-                return Ok(code);
-            }
-            let path = folder.path().to_owned();
-            // Everything of this run goes before the baseline begins.
-            drop((folder, split, progress));
-            super::baseline::after_run(
-                &path,
-                &args.baseline_options,
-                &modes,
-                mode,
-                args.quiet,
-                code,
-            )
-        }
-        Err(_) if interrupted => {
-            folder.finish(RunState::Interrupted)?;
-            if let Err(why) = super::report::after_run(folder.path()) {
-                tracing::warn!("{why}");
-            }
-            eprintln!(
-                "Interrupted. {} finished objects are in {}; run the same command with --resume to \
-                 continue.",
-                folder.rows(),
-                folder.path().display()
-            );
-            Ok(INTERRUPTED)
-        }
-        Err(error) => {
-            // The first error is what the user must hear of; the journal is safe either way.
-            let _ = folder.finish(RunState::Interrupted);
-            Err(error.context(format!(
-                "the run stopped; {} finished objects are kept, continue with --resume",
-                folder.rows()
-            )))
-        }
-    }
-}
-
-fn is_interruption(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(PipelineError::Interrupted))
-}
-
-/// The run folder's parent and its own name.
-fn parent_and_name(path: &Path) -> anyhow::Result<(&Path, String)> {
-    let name = path.file_name().ok_or_else(|| {
-        UsageError(format!(
-            "--out-dir {} has no last part that could name the run; give a folder such as runs/first",
-            path.display()
-        ))
-    })?;
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    Ok((parent, name.to_string_lossy().into_owned()))
-}
-
-fn default_folder(split_dir: &Path) -> PathBuf {
-    let name = split_dir
-        .canonicalize()
-        .ok()
-        .and_then(|path| path.file_name().map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from("run"));
-    Path::new("runs").join(name)
 }
 
 /// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.
@@ -354,28 +319,15 @@ pub(super) fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn check_plan(args: &RunArgs, plan: &Plan) -> anyhow::Result<()> {
-    if let Some(budget) = args.resources.memory_budget {
-        plan.check(budget, "--memory-budget")?;
-    }
-    if let Some(available) = SystemMemory::read(&args.telemetry.root())
-        .available_bytes
-        .get()
-    {
-        let available = usize::try_from(available).unwrap_or(usize::MAX);
-        plan.check(available, "MemAvailable of this system")?;
-    }
-    Ok(())
-}
-
 /// What the run runs on, in a line.
-fn describe_backend(info: &BackendInfo) -> String {
+fn describe_backend(info: &BackendRecord) -> String {
     let threads = info
         .threads
         .map_or_else(String::new, |n| format!(", {n} threads"));
-    let simulated = match info.simulated {
-        true => "; SIMULATED: nothing in this run is a measurement of a GPU",
-        false => "",
+    let simulated = if info.simulated {
+        "; SIMULATED: nothing in this run is a measurement of a GPU"
+    } else {
+        ""
     };
     format!(
         "backend {}: {} on {}{threads}{simulated}",
@@ -383,330 +335,31 @@ fn describe_backend(info: &BackendInfo) -> String {
     )
 }
 
-fn announce(
-    progress: &Progress,
-    args: &RunArgs,
-    models: &[ModelRun],
-    plans: &[Plan],
-    demand: Demand,
-    split: &Split,
-) {
-    for (model, plan) in models.iter().zip(plans) {
+/// Models, plans and data of a run, before its first frame.
+fn announce(run: &Prepared) -> Vec<String> {
+    let mut lines = Vec::new();
+    for model in &run.models {
         let manifest = model.bundle.manifest();
         let tags: Vec<&str> = model.tags.iter().map(|(tag, _)| tag.as_str()).collect();
-        progress.println(&format!(
+        lines.push(format!(
             "{}: {}",
             tags.join(", "),
             manifest.weights.describe()
         ));
-        progress.println(&render(&manifest.name, plan, demand));
+        lines.push(render(&manifest.name, &model.plan, run.demand));
     }
-    let objects: usize = split.videos.iter().map(|video| video.objects.len()).sum();
-    for line in VideoArgs::describe(split) {
-        progress.println(&line);
-    }
-    if let Some(dir) = &args.data.split_dir {
-        progress.println(&format!(
+    let videos = &run.split.videos;
+    let objects: usize = videos.iter().map(|video| video.objects.len()).sum();
+    lines.extend(describe(&run.split));
+    if let Some(dir) = &run.spec.pinned.data.split_dir {
+        lines.push(format!(
             "{} videos, {objects} objects from {}",
-            split.videos.len(),
+            videos.len(),
             dir.display()
         ));
     }
-}
-
-#[allow(clippy::too_many_arguments)]
-fn run_model(
-    args: &RunArgs,
-    model: ModelRun,
-    kind: BackendKind,
-    demand: Demand,
-    split: &Split,
-    folder: &mut RunFolder,
-    progress: &Progress,
-    stop: &Arc<AtomicBool>,
-    realtime: Option<Rate>,
-    rates: &[ModelRate],
-    telemetry: Option<&Arc<Telemetry>>,
-    ffmpeg: Option<&Ffmpeg>,
-) -> anyhow::Result<()> {
-    let pending: Vec<_> = model
-        .tags
-        .iter()
-        .flat_map(|(tag, prompt)| split.videos.iter().map(move |video| (tag, *prompt, video)))
-        .filter(|(tag, _, video)| {
-            video
-                .objects
-                .iter()
-                .any(|object| !folder.is_done(&key(video, object, tag)))
-        })
-        .collect();
-    let to_search: Vec<_> = model
-        .tags
-        .iter()
-        .filter(|(tag, _)| args.find_rate.any() && rates.iter().all(|rate| rate.model != *tag))
-        .cloned()
-        .collect();
-    let first = pending.first().map(|(_, prompt, video)| (*prompt, *video));
-    let to_search_first = || Some((to_search.first()?.1, split.videos.first()?));
-    let Some((first_prompt, first_video)) = first.or_else(to_search_first) else {
-        return Ok(());
-    };
-    let started = Instant::now();
-    let backend = backend::open(kind, &model.bundle, &args.resources.backend_options())?;
-    let loaded = started.elapsed();
-    let settings = Settings {
-        objects: args.objects,
-        max_clip_frames: (args.max_clip_frames > 0).then_some(args.max_clip_frames),
-        decode_threads: usize::from(args.decode_threads),
-        jpeg: args.jpeg_decoder.into(),
-        warmup: args.warmup,
-        fill_holes: args.fill_holes,
-        save_masks: args.save_masks.unwrap_or(SaveMasks::Annotated),
-        scores: true,
-        realtime,
-        no_memory: args.no_memory,
-        masks_dir: folder.masks_dir(),
-        other_masks_dir: ffmpeg.map(|_| Overlays::other_masks_dir(&folder.overlays_dir())),
-        root: args.telemetry.root(),
-        telemetry: telemetry.cloned(),
-    };
-    let overlays = ffmpeg.map(|ffmpeg| {
-        let place = folder.overlays_dir();
-        Overlays::new(ffmpeg.clone(), &place, &settings, Arc::clone(stop))
-    });
-    let mut kinds = vec![first_prompt];
-    for (_, kind, _) in &pending {
-        if !kinds.contains(kind) {
-            kinds.push(*kind);
-        }
+    if let Some(shard) = run.spec.pinned.shard {
+        lines.push(format!("shard {shard}"));
     }
-    let warm_prompts: Vec<ModelPrompt> = kinds
-        .into_iter()
-        .map(|kind| warm_up_prompt(&model.bundle, kind))
-        .collect();
-    let mut session = Session::open(model.bundle, backend, demand, settings, Arc::clone(stop))?;
-    let warmed = session.warm_up(&warm_prompts, first_video.size())?;
-    progress.println(&format!(
-        "{}: loaded in {:.2} s, warmed up in {:.2} s ({} rounds)",
-        session.bundle.manifest().name,
-        loaded.as_secs_f64(),
-        warmed.as_secs_f64(),
-        args.warmup
-    ));
-    progress.start(pending.len(), 0);
-    for (tag, prompt, video) in pending {
-        let drawn = VideoOverlays::new(overlays.as_ref(), video, tag, prompt);
-        run_video(&mut session, folder, progress, video, tag, prompt, drawn)?;
-    }
-    for (tag, prompt) in &to_search {
-        args.find_rate
-            .search(&mut session, folder, progress, &split.videos, tag, *prompt)?;
-    }
-    let name = &session.bundle.manifest().name;
-    if let Some(strategy) = session.backend.slab_strategy() {
-        folder.note(&format!("arena-block-taken.{name}"), json!(strategy));
-    }
-    if let Some(version) = session.jpeg_version() {
-        folder.note(&format!("nvjpeg-version.{name}"), json!(version));
-    }
-    if let Some(frames) = session.backend.frames() {
-        let option = format!("frame-staging-measured.{name}");
-        folder.note(&option, json!(frames.ways()));
-    }
-    Ok(())
-}
-
-fn run_video(
-    session: &mut Session,
-    folder: &mut RunFolder,
-    progress: &Progress,
-    video: &Video,
-    tag: &str,
-    prompt: PromptKind,
-    mut overlays: VideoOverlays<'_>,
-) -> anyhow::Result<()> {
-    let passes = match session.settings.objects {
-        ObjectMode::Lockstep => 1,
-        ObjectMode::Isolated => video.objects.len(),
-    };
-    let frames = video.frame_count() * passes;
-    progress.video_started(&format!("{tag} {}", video.id), frames, video.objects.len());
-    let mut outcome = VideoOutcome::default();
-    let together: Vec<&ObjectTrack> = video.objects.iter().collect();
-    let clips: Vec<&[&ObjectTrack]> = match session.settings.objects {
-        // A video whose journal was cut is run again as a whole, so that its masks and shared
-        // clocks are those of an uninterrupted run; rows that are there stay as they are.
-        ObjectMode::Lockstep => vec![together.as_slice()],
-        ObjectMode::Isolated => together
-            .chunks(1)
-            .filter(|one| {
-                one.iter()
-                    .any(|object| !folder.is_done(&key(video, object, tag)))
-            })
-            .collect(),
-    };
-    let last = clips.len().saturating_sub(1);
-    for (number, objects) in clips.into_iter().enumerate() {
-        let mut rows = run_clip(session, video, objects, prompt, tag, &mut || {
-            progress.frame_done();
-        })?;
-        overlays.note(&rows);
-        rows.retain(|row| !folder.is_done(&row.key));
-        // Drawn before the rows are entered: the journal names no file that is not there.
-        overlays.draw(&mut rows, progress);
-        if number == last {
-            overlays.finish();
-        }
-        folder.append(&rows)?;
-        for row in &rows {
-            match &row.status {
-                Status::Ok => {
-                    outcome.ok += 1;
-                    if let Some(warning) = &row.warning {
-                        tracing::warn!("{}: {warning}", row.key);
-                    }
-                }
-                Status::Failed { reason } => {
-                    outcome.failed += 1;
-                    tracing::warn!("{} failed: {reason}", row.key);
-                }
-            }
-        }
-    }
-    progress.video_finished(outcome);
-    Ok(())
-}
-
-fn key(video: &Video, object: &ObjectTrack, tag: &str) -> ObjectKey {
-    ObjectKey {
-        video: video.id.clone(),
-        object: object.id.clone(),
-        model: tag.to_owned(),
-    }
-}
-
-/// A prompt of the kind that the run begins with, in the middle of the image.
-fn warm_up_prompt(bundle: &Bundle, kind: PromptKind) -> ModelPrompt {
-    let side = bundle.manifest().image_size;
-    let middle = side as f32 / 2.0;
-    match kind {
-        PromptKind::Mask => ModelPrompt::Mask(vec![1.0; side * side]),
-        PromptKind::Bbox => ModelPrompt::Points {
-            points: vec![[middle / 2.0; 2], [middle; 2]],
-            labels: vec![2, 3],
-        },
-        PromptKind::Points | PromptKind::PointsInterior => ModelPrompt::Points {
-            points: vec![[middle; 2]],
-            labels: vec![1],
-        },
-    }
-}
-
-/// What goes into `run.json`: options that decide the outcome apart from those that do not.
-fn manifest(
-    args: &RunArgs,
-    models: &[ModelRun],
-    kind: BackendKind,
-    backend: Option<BackendInfo>,
-) -> RunManifest {
-    let path = |path: &Path| {
-        let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        Value::from(full.display().to_string())
-    };
-    let options: Options = [
-        (
-            "split-dir",
-            args.data.split_dir.as_deref().map_or(Value::Null, path),
-        ),
-        ("split-name", json!(args.data.split_name)),
-        ("videos", json!(args.data.videos)),
-        ("limit-videos", json!(args.data.limit_videos)),
-        ("limit-objects", json!(args.data.limit_objects)),
-        ("shuffle-videos", json!(args.data.shuffle_videos)),
-        ("seed", json!(args.data.seed)),
-        ("models", json!(args.models.models)),
-        ("imgsz", json!(args.models.imgsz)),
-        (
-            "precision",
-            json!(
-                args.models
-                    .precision
-                    .map(|p| format!("{p:?}").to_lowercase())
-            ),
-        ),
-        ("backend", json!(kind)),
-        (
-            "cuda-graph",
-            json!(format!("{:?}", args.resources.cuda_graph).to_lowercase()),
-        ),
-        ("frame-staging", json!(args.resources.frame_staging)),
-        ("arena-block", json!(args.resources.arena_block)),
-        ("objects", json!(args.objects)),
-        ("max-clip-frames", json!(args.max_clip_frames)),
-        ("fill-holes", json!(args.fill_holes)),
-        ("no-memory", json!(args.no_memory)),
-        ("save-masks", json!(args.save_masks)),
-        ("threads", json!(args.resources.threads())),
-        ("warmup", json!(args.warmup)),
-        ("ring-frames", json!(args.resources.ring_frames)),
-        ("decode-threads", json!(args.decode_threads)),
-        ("jpeg-decoder", json!(args.jpeg_decoder)),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect();
-    let free_options: Options = [
-        (
-            "exports",
-            args.models.exports.as_deref().map_or(Value::Null, path),
-        ),
-        ("out-dir", json!(args.out_dir)),
-        ("engines", json!(args.resources.engines.engines)),
-        ("device", json!(args.resources.device)),
-        ("memory-budget", json!(args.resources.memory_budget)),
-        ("telemetry-hz", json!(args.telemetry.telemetry_hz)),
-        ("save-overlays", json!(args.overlays.wanted())),
-        ("quiet", json!(args.quiet)),
-        ("resume", json!(args.resume)),
-        ("force", json!(args.force)),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect();
-    RunManifest {
-        options,
-        free_options,
-        bundles: models.iter().map(|m| record(&m.bundle)).collect(),
-        backend,
-        environment: Environment::read(&args.telemetry.root()),
-        telemetry: None,
-    }
-}
-
-/// A bundle as `run.json` names it.
-pub(super) fn record(bundle: &Bundle) -> BundleRecord {
-    let manifest = bundle.manifest();
-    let weights = &manifest.weights;
-    BundleRecord {
-        name: manifest.name.clone(),
-        source: match bundle.is_embedded() {
-            true => "embedded".to_owned(),
-            false => bundle.origin(),
-        },
-        sha256: bundle.sha256().to_owned(),
-        image_size: manifest.image_size,
-        precision: manifest.precision.to_string(),
-        weights: match weights.source {
-            WeightSource::RandomInit => WeightsRecord::RandomInit {
-                seed: weights.seed.unwrap_or_default(),
-            },
-            WeightSource::Checkpoint => WeightsRecord::Checkpoint {
-                file: weights.file.clone().unwrap_or_default(),
-                sha256: weights.sha256.clone().unwrap_or_default(),
-            },
-            WeightSource::Trained => WeightsRecord::Trained {
-                note: "trained on synthetic video".to_owned(),
-            },
-        },
-    }
+    lines
 }

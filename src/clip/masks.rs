@@ -1,8 +1,9 @@
 //! Where predicted masks lie, for those who write them and those who read them again.
 
 use super::run::mask_file_name;
-use super::session::{SaveMasks, Settings};
+use super::session::Settings;
 use crate::dataset::{ObjectTrack, Video};
+use crate::spec::SaveMasks;
 use std::path::PathBuf;
 
 /// Folders of predicted masks in SA-V layout: `<folder>/<tag>/<video>/<object>/<frame>.png`.
@@ -17,7 +18,7 @@ impl MaskFiles {
     /// As a run's settings have it.
     pub fn of(settings: &Settings) -> Self {
         Self {
-            policy: settings.save_masks,
+            policy: settings.run.save_masks.unwrap_or(SaveMasks::Annotated),
             folder: settings.masks_dir.clone(),
             others: settings.other_masks_dir.clone(),
         }

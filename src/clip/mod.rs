@@ -8,7 +8,6 @@
 //! and files other than masks are the caller's.
 
 pub mod clock;
-pub mod error;
 mod live;
 mod masks;
 pub mod pacer;
@@ -20,8 +19,7 @@ mod stage;
 mod start;
 mod watch;
 
-pub use error::PipelineError;
 pub use masks::MaskFiles;
 pub use run::{frame_limits, mask_file_name, run_clip};
-pub use session::{JpegBy, ObjectMode, Rate, SaveMasks, Session, Settings};
+pub use session::{Session, Settings};
 pub use start::ObjectStart;

@@ -4,7 +4,6 @@
 //! with the clocks stopped and the decoders at rest.
 
 use super::clock::{ClipClock, FrameTimes};
-use super::error::PipelineError;
 use super::live::Live;
 use super::masks::MaskFiles;
 use super::pacer::Pacer;
@@ -16,6 +15,7 @@ use super::start::ObjectStart;
 use super::watch::Watch;
 use crate::dataset::prompts::PromptKind;
 use crate::dataset::{ObjectTrack, Video};
+use crate::error::{Error, Result, io_class};
 use crate::machine::{MemorySnapshot, ProcessMemory};
 use crate::mask::Mask;
 use crate::media::image::{self, Resizer};
@@ -62,7 +62,7 @@ pub fn run_clip(
     kind: PromptKind,
     tag: &str,
     progress: &mut dyn FnMut(),
-) -> Result<Vec<ObjectRow>, PipelineError> {
+) -> Result<Vec<ObjectRow>> {
     let root = session.settings.root.clone();
     let before = MemorySnapshot::read(&root);
     let device_before = session.backend.device_memory();
@@ -81,7 +81,7 @@ pub fn run_clip(
         }
     }
     let Some(mut memory) = session.take_memory() else {
-        return Err(PipelineError::Interrupted);
+        return Err(Error::interrupted());
     };
     memory.arena.restart_high_water();
     let watch = Watch::begin(session.settings.telemetry.as_ref());
@@ -258,7 +258,7 @@ fn prepare<'d>(
 ) -> Result<(Runner<'d>, ObjectTask), String> {
     let started = Instant::now();
     let total = video.frame_count();
-    let start = ObjectStart::find(track, kind, total, session.settings.max_clip_frames)?;
+    let start = ObjectStart::find(track, kind, total, session.settings.run.most_frames())?;
     let (prompt_frame, end) = (start.frame, start.end);
     let side = session.bundle.manifest().image_size;
     let model_prompt = ModelPrompt::new(&start.prompt, side, video.height, video.width);
@@ -291,7 +291,7 @@ enum ClipError {
     /// Every object of the clip fails for this reason; the run goes on.
     Objects(String),
     /// The run ends.
-    Run(PipelineError),
+    Run(Error),
     /// The video ends here, sooner than it should.
     Over,
 }
@@ -332,8 +332,8 @@ impl From<TrackError> for ClipError {
     }
 }
 
-impl From<PipelineError> for ClipError {
-    fn from(error: PipelineError) -> Self {
+impl From<Error> for ClipError {
+    fn from(error: Error) -> Self {
         Self::Run(error)
     }
 }
@@ -387,7 +387,7 @@ fn run_frames<'r>(
     let mut resizer = Resizer::new(manifest.image_size);
     let mut resized = vec![0u8; resizer.output_len()];
     let mut upsampler = Upsampler::new(manifest.mask_side(), video.height, video.width);
-    let mut holes = HoleFiller::new(manifest.mask_side(), session.settings.fill_holes);
+    let mut holes = HoleFiller::new(manifest.mask_side(), session.settings.run.fill_holes);
     let mut clock = ClipClock::new(first, end);
     let mut writer = MaskWriter::new(session, video, tag);
     let mut scorer = Scorer::new();
@@ -395,7 +395,7 @@ fn run_frames<'r>(
     let (live, over) = FrameRing::run(
         slots,
         first..end,
-        source.threads(session.settings.decode_threads),
+        source.threads(session.settings.run.decode_threads),
         |index, slot| source.read(index, slot),
         |ring| -> Result<(Option<Live>, Option<usize>), ClipError> {
             let mut live = fps.map(|fps| {
@@ -410,7 +410,7 @@ fn run_frames<'r>(
                     match live.next(|| session.stopping()) {
                         Some((_, range)) => dropped = range.len(),
                         None if session.stopping() => {
-                            return Err(PipelineError::Interrupted.into());
+                            return Err(Error::interrupted().into());
                         }
                         None => break,
                     }
@@ -504,7 +504,7 @@ fn run_frames<'r>(
                 clock.push_rss(ProcessMemory::rss(&root).get());
                 progress();
                 if session.stopping() {
-                    return Err(PipelineError::Interrupted.into());
+                    return Err(Error::interrupted().into());
                 }
             }
             Ok((live, None))
@@ -549,7 +549,7 @@ fn finish_frame(
     scorer: &mut Scorer,
     writer: &mut MaskWriter<'_>,
     index: usize,
-) -> Result<(), PipelineError> {
+) -> Result<()> {
     for runner in runners.iter_mut() {
         if runner.failure.is_some() {
             continue;
@@ -611,12 +611,7 @@ impl<'s> MaskWriter<'s> {
         }
     }
 
-    fn write(
-        &mut self,
-        track: &ObjectTrack,
-        index: usize,
-        mask: &Mask,
-    ) -> Result<(), PipelineError> {
+    fn write(&mut self, track: &ObjectTrack, index: usize, mask: &Mask) -> Result<()> {
         let Some(path) = self.files.path(self.tag, self.video, track, index) else {
             return Ok(());
         };
@@ -632,11 +627,16 @@ impl<'s> MaskWriter<'s> {
     }
 }
 
-fn write_mask(path: &Path, mask: &Mask) -> Result<(), PipelineError> {
+fn write_mask(path: &Path, mask: &Mask) -> Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|source| PipelineError::CreateFolder {
-            path: folder.display().to_string(),
-            source,
+        std::fs::create_dir_all(folder).map_err(|source| {
+            Error::new(
+                io_class(&source),
+                format!(
+                    "cannot create {}: {source}; choose another --out-dir or make it writable",
+                    folder.display()
+                ),
+            )
         })?;
     }
     Ok(image::write_mask_png(path, mask)?)

@@ -1,91 +1,33 @@
 //! What lives as long as a run of one model: backend, slab, layout, settings.
 
-use super::PipelineError;
 use super::stage::with_tracker;
 use crate::dataset::Video;
+use crate::error::{Context, Error, Result};
 use crate::machine::{MemorySampler, SystemRoot, Telemetry};
 use crate::record::DeviceMarks;
+use crate::spec::{JpegBy, Pinned, Rate};
 use crate::track::layout::Demand;
 use crate::track::{ModelPrompt, ObjectTask, TrackError, TrackerLayout};
 use masklet_engines::backend::{Backend, BackendError, DeviceMemory, FrameLimits, FrameSize};
 use masklet_engines::bundle::Bundle;
 use masklet_engines::cuda::JpegDecoder;
-use masklet_engines::memory::{Arena, HighWater, Plan, RegionKind};
+use masklet_engines::memory::{Arena, Plan, RegionKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How the objects of a video go through the tracker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum ObjectMode {
-    /// All together, frame by frame; the image encoder runs once per frame.
-    Lockstep,
-    /// One after the other over the whole video, as the Python benchmark does.
-    Isolated,
-}
-
-/// Which predicted masks are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum SaveMasks {
-    /// None.
-    None,
-    /// Those of annotated frames: what an evaluator needs.
-    Annotated,
-    /// Those of every processed frame.
-    All,
-}
-
-/// Who decodes JPEG frames. Other formats, and JPEG files that nvJPEG does not take, are the CPU's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum JpegBy {
-    /// The CPU's decoder.
-    #[default]
-    Cpu,
-    /// nvJPEG, on the GPU. Its pixels may differ from the CPU's by a level or two.
-    Nvjpeg,
-}
-
-/// How fast frames are fed.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rate {
-    /// At the video's own rate.
-    Own,
-    /// At so many frames per second.
-    Fps(f64),
-}
-
-/// Choices of a run that the pipeline needs.
+/// What a clip needs of a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Together or one by one.
-    pub objects: ObjectMode,
-    /// Most frames of an object, counted from its prompt; `None` for the whole video.
-    pub max_clip_frames: Option<usize>,
-    /// Decoder threads.
-    pub decode_threads: usize,
-    /// Who decodes JPEG frames.
-    pub jpeg: JpegBy,
-    /// Rounds of every component before the first frame that counts.
-    pub warmup: usize,
-    /// Largest hole that is filled, in pixels of the low-resolution mask; 0 for none.
-    pub fill_holes: usize,
-    /// Which masks are written.
-    pub save_masks: SaveMasks,
+    /// The run's options.
+    pub run: Pinned,
     /// Scores masks where there is ground truth.
     pub scores: bool,
-    /// Feeds frames at a rate, as a live camera does; `None` for as fast as they are taken.
-    pub realtime: Option<Rate>,
-    /// Leaves the memory bank empty, to show what it is good for.
-    pub no_memory: bool,
     /// Folder below which masks go: `<masks>/<tag>/<video>/<object>/<frame>.png`.
     pub masks_dir: PathBuf,
-    /// Folder for the masks that `save_masks` leaves out, below it as below `masks_dir`; `None`
-    /// where nobody reads them again.
+    /// Folder for the masks that the run does not keep, below it as below `masks_dir`; `None` where
+    /// nobody reads them again.
     pub other_masks_dir: Option<PathBuf>,
     /// Where memory figures are read.
     pub root: SystemRoot,
@@ -99,7 +41,7 @@ impl Settings {
     /// # Errors
     /// A reason in words: its own rate is wanted and not known.
     pub fn fps_of(&self, video: &Video) -> Result<Option<f64>, String> {
-        match self.realtime {
+        match self.run.realtime {
             None => Ok(None),
             Some(Rate::Fps(fps)) => Ok(Some(fps)),
             Some(Rate::Own) => match video.fps() {
@@ -131,8 +73,6 @@ pub struct Session {
     pub sampler: MemorySampler,
     /// Set when the run should stop after the current frame.
     pub stop: Arc<AtomicBool>,
-    /// Marks over everything that ran.
-    pub high_water: HighWater,
     memory: Option<SessionMemory>,
     /// Driver allocations when warm-up had ended.
     settled_allocations: Option<u64>,
@@ -159,22 +99,19 @@ impl Session {
         demand: Demand,
         settings: Settings,
         stop: Arc<AtomicBool>,
-    ) -> Result<Self, PipelineError> {
+    ) -> Result<Self> {
         let device_at_open = backend.device_memory();
         let layout = TrackerLayout::new(bundle.manifest(), demand);
         let plan = layout.plan(backend.needs(demand.frames, demand.objects));
         let mut arena = Arena::new(backend.slab(plan.bytes())?);
         let mut staging = backend.staging_slab(plan.staging_bytes())?.map(Arena::new);
         backend.settle(&mut arena, staging.as_mut())?;
-        let jpeg = match settings.jpeg {
+        let jpeg = match settings.run.jpeg_decoder {
             JpegBy::Cpu => None,
-            JpegBy::Nvjpeg => backend.jpeg_decoder(settings.decode_threads)?,
+            JpegBy::Nvjpeg => backend.jpeg_decoder(settings.run.decode_threads)?,
         };
         let sampler = MemorySampler::start(settings.root.clone(), settings.telemetry.clone())
-            .map_err(|source| PipelineError::CreateFolder {
-                path: "the memory sampler's thread".to_owned(),
-                source,
-            })?;
+            .context(|| "the memory sampler's thread cannot be started")?;
         Ok(Self {
             bundle,
             backend,
@@ -184,7 +121,6 @@ impl Session {
             settings,
             sampler,
             stop,
-            high_water: HighWater::default(),
             memory: Some(SessionMemory { arena, staging }),
             settled_allocations: None,
             device_at_open,
@@ -227,13 +163,6 @@ impl Session {
     }
 
     pub(super) fn give_back(&mut self, memory: SessionMemory) {
-        let marks = memory.arena.high_water();
-        let all = &mut self.high_water;
-        all.process = all.process.max(marks.process);
-        all.video = all.video.max(marks.video);
-        all.object_batch = all.object_batch.max(marks.object_batch);
-        all.frame = all.frame.max(marks.frame);
-        all.total = all.total.max(marks.total);
         self.memory = Some(memory);
     }
 
@@ -242,13 +171,9 @@ impl Session {
     ///
     /// # Errors
     /// When a component fails.
-    pub fn warm_up(
-        &mut self,
-        prompts: &[ModelPrompt],
-        size: FrameSize,
-    ) -> Result<Duration, PipelineError> {
+    pub fn warm_up(&mut self, prompts: &[ModelPrompt], size: FrameSize) -> Result<Duration> {
         let started = Instant::now();
-        let rounds = self.settings.warmup;
+        let rounds = self.settings.run.warmup;
         let Some(mut memory) = self.take_memory() else {
             return Ok(Duration::ZERO);
         };
@@ -265,7 +190,7 @@ fn warm_up(
     prompts: &[ModelPrompt],
     size: FrameSize,
     rounds: usize,
-) -> Result<(), PipelineError> {
+) -> Result<()> {
     if rounds == 0 {
         return Ok(());
     }
@@ -288,7 +213,7 @@ fn warm_up(
             size,
             tasks,
             rounds + 1,
-            |mut slots, tracker, objects| -> Result<(), PipelineError> {
+            |mut slots, tracker, objects| -> Result<()> {
                 let bytes = size.rgb_bytes();
                 if let Some(slot) = slots.first_mut() {
                     let view = slot.view_mut();
@@ -318,11 +243,7 @@ fn warm_up(
 
 /// Decodes noise of the largest frame's size, which as a file is larger than any frame: what nvJPEG takes
 /// of memory it has then.
-fn warm_up_jpeg(
-    decoder: &JpegDecoder,
-    limits: FrameLimits,
-    slot: &mut [u8],
-) -> Result<(), PipelineError> {
+fn warm_up_jpeg(decoder: &JpegDecoder, limits: FrameLimits, slot: &mut [u8]) -> Result<()> {
     let width = limits.width;
     let height = (limits.rgb_bytes / 3).checked_div(width).unwrap_or(0);
     let (Ok(columns), Ok(rows)) = (u16::try_from(width), u16::try_from(height)) else {
@@ -346,5 +267,5 @@ fn warm_up_jpeg(
         return Ok(());
     }
     let warmed = decoder.warm_up(&file, (height, width), target);
-    warmed.map_err(|error| PipelineError::from(BackendError::from(error)))
+    warmed.map_err(|error| Error::from(BackendError::from(error)))
 }

@@ -4,8 +4,8 @@
 //! clips use: what a backend captures or allocates on first use is there before the first frame that
 //! counts.
 
-use super::error::PipelineError;
 use super::session::{Session, SessionMemory};
+use crate::error::{Error, Result};
 use crate::track::{DeviceVideo, ObjectTask, TrackError, VideoTracker};
 use masklet_engines::backend::FrameSize;
 use masklet_engines::memory::{PlanRow, Region, RegionKind, Tensor};
@@ -24,7 +24,7 @@ pub(super) fn with_tracker<T, E>(
     body: impl for<'r> FnOnce(Vec<Tensor<'r>>, &mut VideoTracker<'r>, &'r Region<'r>) -> Result<T, E>,
 ) -> Result<T, E>
 where
-    E: From<PipelineError> + From<TrackError>,
+    E: From<Error> + From<TrackError>,
 {
     let layout = &session.layout;
     let demand = layout.demand();
@@ -53,7 +53,7 @@ where
             size,
             video: all(&video, &needs.video)?,
             staging: all(staging, &needs.staging)?,
-            masks: session.settings.fill_holes == 0,
+            masks: session.settings.run.fill_holes == 0,
         }),
         _ => None,
     };
@@ -72,20 +72,20 @@ where
         let staged = staged.as_ref().and_then(|view| view.as_slice().ok());
         tracker = tracker.on_device(device, staged.unwrap_or_default())?;
     }
-    if session.settings.no_memory {
+    if session.settings.run.no_memory {
         tracker = tracker.without_memory();
     }
     body(slots, &mut tracker, &objects)
 }
 
 /// One tensor for every row, as often as the row says.
-fn all<'r>(region: &'r Region<'_>, rows: &[PlanRow]) -> Result<Vec<Tensor<'r>>, PipelineError> {
+fn all<'r>(region: &'r Region<'_>, rows: &[PlanRow]) -> Result<Vec<Tensor<'r>>> {
     rows.iter()
         .flat_map(|row| std::iter::repeat_n(row, row.count))
         .map(|row| region.alloc(row).map_err(arena))
         .collect()
 }
 
-fn arena(error: masklet_engines::memory::ArenaError) -> PipelineError {
+fn arena(error: masklet_engines::memory::ArenaError) -> Error {
     error.into()
 }

@@ -75,7 +75,7 @@ impl Overlays {
             ffmpeg,
             folder: folder.to_owned(),
             masks: MaskFiles::of(settings),
-            most: settings.max_clip_frames,
+            most: settings.run.most_frames(),
             stop,
         };
         overlays.forget_masks();

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use crate::figures::columns::summary_csv;
 use crate::machine::{Telemetry, TelemetryLog};
 use crate::render;
+use crate::spec::OpenMode;
 
 use super::journal::Journal;
-use super::manifest::{RunManifest, RunState};
+use super::manifest::{FILE as RUN, RunManifest, RunState};
 use super::{
     FolderError, JournalError, ModelRate, ObjectKey, ObjectRow, StorageError, Summary, atomic,
     read_journal, summarise,
 };
 
-const RUN: &str = "run.json";
 const JOURNAL: &str = "journal.jsonl";
 const SUMMARY_CSV: &str = "summary.csv";
 const SUMMARY_JSON: &str = "summary.json";
@@ -24,17 +24,6 @@ const OVERLAYS: &str = "overlays";
 /// Baselines of a run, which mean nothing without it.
 const BASELINES: [&str; 2] = ["baseline-upstream", "baseline-best"];
 const TELEMETRY: &str = "telemetry";
-
-/// What to do with a run folder that is there already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenMode {
-    /// Refuse it.
-    New,
-    /// Continue it; begin where there is nothing to continue.
-    Resume,
-    /// Remove the run that is in it and begin anew.
-    Force,
-}
 
 /// The folder of a run in progress.
 #[derive(Debug)]
@@ -133,7 +122,7 @@ impl RunFolder {
     /// Adds to what `run.json` tells beside the options, for what is known only once a run is on
     /// its way; written with the next [`Self::finish`].
     pub fn note(&mut self, name: &str, value: serde_json::Value) {
-        self.manifest.free_options.insert(name.to_owned(), value);
+        self.manifest.noted.insert(name.to_owned(), value);
     }
 
     /// Where overlays go.

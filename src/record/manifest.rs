@@ -1,33 +1,83 @@
 //! What a run was asked to do, on what, with what: the contents of `run.json`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::timing::{TimedRegion, timed_region};
+use crate::error::{Context, Error, Result, WithClass};
 use crate::machine::{Environment, TelemetryRecord};
+use crate::media::video::VideoFile;
+use crate::spec::{Shard, Spec};
 use masklet_engines::backend::BackendInfo;
+
+/// Name of the file.
+pub(super) const FILE: &str = "run.json";
 
 /// Options by their long name without dashes, such as `imgsz`.
 pub type Options = BTreeMap<String, Value>;
 
-/// What a run was asked to do. The caller fills it in once, before the run folder is made.
-#[derive(Clone, Debug, PartialEq)]
+/// What a run was asked to do, and what was found before its first frame. The caller fills it in
+/// once, before the run folder is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunManifest {
-    /// Options that decide what comes out. A resumed run must have the same.
-    pub options: Options,
-    /// Options that do not: verbosity, where the output goes, how often something is shown.
-    pub free_options: Options,
+    /// What was asked for, with what was left open decided.
+    #[serde(flatten)]
+    pub spec: Spec,
+    /// The video files, where there are some, by ffprobe's word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub video_files: Vec<VideoFile>,
+    /// SHA-256 over the videos and their costs, where a share of them is run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_sha256: Option<String>,
     /// Models of the run.
+    #[serde(default)]
     pub bundles: Vec<BundleRecord>,
     /// What runs the models, and whether it is a stand-in for tests; `None` where nothing did.
-    pub backend: Option<BackendInfo>,
+    #[serde(default)]
+    pub backend: Option<BackendRecord>,
     /// Machine, system and program.
     pub environment: Environment,
     /// Sensors; `None` where telemetry was off. The folder fills it in.
+    #[serde(default)]
     pub telemetry: Option<TelemetryRecord>,
+    /// What was found on the way, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub noted: BTreeMap<String, Value>,
+}
+
+/// What ran the models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendRecord {
+    /// Which backend, such as `tensorrt`.
+    pub kind: String,
+    /// The runtime and its version.
+    pub runtime: String,
+    /// The device's name.
+    pub device: String,
+    /// Threads of a CPU runtime.
+    pub threads: Option<usize>,
+    /// Whether the device or TensorRT is a stand-in for tests: nothing it does is a measurement.
+    pub simulated: bool,
+    /// What the arena does not hold, in a sentence.
+    #[serde(default)]
+    pub outside_arena: String,
+}
+
+impl From<BackendInfo> for BackendRecord {
+    fn from(info: BackendInfo) -> Self {
+        Self {
+            kind: info.kind.to_string(),
+            runtime: info.runtime,
+            device: info.device,
+            threads: info.threads,
+            simulated: info.simulated,
+            outside_arena: info.outside_arena,
+        }
+    }
 }
 
 /// One model bundle.
@@ -82,66 +132,142 @@ pub enum RunState {
     Finished,
 }
 
+impl std::fmt::Display for RunState {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Running => "running",
+            Self::Interrupted => "interrupted",
+            Self::Finished => "finished",
+        })
+    }
+}
+
+/// Version of `run.json`. Folders of version 1 are read too: their options have the same names.
+const SCHEMA: u32 = 2;
+
 /// The contents of `run.json`, in this order.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct RunFile<'a> {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFile {
+    /// Version of the file.
     pub schema: u32,
-    pub run: &'a str,
+    /// The run's name.
+    pub run: String,
+    /// How far it has got.
     pub state: RunState,
-    pub started: &'a str,
-    pub resumed: &'a [String],
+    /// When it began (UTC).
+    pub started: String,
+    /// When it was resumed.
+    #[serde(default)]
+    pub resumed: Vec<String>,
+    /// When it ended.
+    #[serde(default)]
     pub finished: Option<String>,
-    pub options: &'a Options,
-    pub free_options: &'a Options,
-    pub bundles: &'a [BundleRecord],
-    pub backend: Option<&'a BackendInfo>,
-    pub environment: &'a Environment,
-    pub telemetry: Option<&'a TelemetryRecord>,
-    pub timed_region: Vec<TimedRegion>,
+    /// What was asked for, and what was found.
+    #[serde(flatten)]
+    pub manifest: RunManifest,
+    /// What the clocks run over, in words.
+    #[serde(skip_deserializing, default = "timed_region")]
+    timed_region: Vec<TimedRegion>,
+    /// Finished rows.
+    #[serde(default)]
     pub rows: usize,
+    /// The shards that it was joined from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged_from: Vec<MergedPart>,
+}
+
+/// A run folder that was joined with others into one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergedPart {
+    /// Where it was.
+    pub folder: String,
+    /// Its share.
+    pub shard: Option<Shard>,
+    /// Its rows.
+    pub rows: usize,
+    /// When it began (UTC).
+    pub started: String,
+    /// When it ended.
+    pub finished: Option<String>,
+}
+
+impl RunFile {
+    /// Reads `run.json` of a run folder; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not one that this version understands.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(FILE);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).context(|| format!("cannot read {}", path.display())),
+        };
+        let file: Self = serde_json::from_slice(&text).data(|| {
+            format!(
+                "{} is damaged or of a version of masklet that this one cannot read",
+                path.display()
+            )
+        })?;
+        if file.schema > SCHEMA {
+            return Err(Error::data(format!(
+                "{} has schema {}, this program reads up to {SCHEMA}: use the version that wrote it",
+                path.display(),
+                file.schema
+            )));
+        }
+        Ok(Some(file))
+    }
 }
 
 impl RunManifest {
-    /// Everything that must be the same when a run is resumed: the options, the version of the
-    /// program and the bundles.
+    /// Everything that must be the same when a run is resumed: the options, the data that was
+    /// found, the version of the program and the bundles.
     pub fn pinned(&self) -> Options {
-        let mut pinned = self.options.clone();
-        pinned.insert(
-            "masklet version".to_owned(),
+        let mut pinned: Options = match serde_json::to_value(&self.spec.pinned) {
+            Ok(Value::Object(map)) => map.into_iter().collect(),
+            // Plain data has no other form.
+            _ => Options::new(),
+        };
+        let mut add = |name: &str, value: Value| pinned.insert(name.to_owned(), value);
+        add(
+            "masklet version",
             Value::from(self.environment.masklet_version.clone()),
         );
         for bundle in &self.bundles {
-            pinned.insert(
-                format!("bundle {}", bundle.name),
+            add(
+                &format!("bundle {}", bundle.name),
                 Value::from(bundle.sha256.clone()),
             );
+        }
+        if let Some(split) = &self.split_sha256 {
+            add("videos and frames", Value::from(split.clone()));
+        }
+        if !self.video_files.is_empty() {
+            add("video files", serde_json::json!(self.video_files));
         }
         pinned
     }
 
-    pub(super) fn file<'a>(
-        &'a self,
-        run: &'a str,
+    pub(super) fn file(
+        &self,
+        run: &str,
         state: RunState,
-        started: &'a str,
-        resumed: &'a [String],
+        started: &str,
+        resumed: &[String],
         rows: usize,
-    ) -> RunFile<'a> {
+    ) -> RunFile {
         RunFile {
-            schema: 1,
-            run,
+            schema: SCHEMA,
+            run: run.to_owned(),
             state,
-            started,
-            resumed,
+            started: started.to_owned(),
+            resumed: resumed.to_vec(),
             finished: (state != RunState::Running).then(super::utc_now),
-            options: &self.options,
-            free_options: &self.free_options,
-            bundles: &self.bundles,
-            backend: self.backend.as_ref(),
-            environment: &self.environment,
-            telemetry: self.telemetry.as_ref(),
+            manifest: self.clone(),
             timed_region: timed_region(),
             rows,
+            merged_from: Vec::new(),
         }
     }
 }

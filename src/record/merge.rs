@@ -9,18 +9,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
-
 use super::journal::{Part, write_joined};
-use super::manifest::{Options, differences};
+use super::manifest::{MergedPart, Options, RunFile, RunState, differences};
 use super::{
     FolderError, JournalError, ObjectKey, ObjectRow, StorageError, Summary, atomic, read_journal,
     summarise,
 };
-use crate::benchmark::Shard;
-use crate::error::{Classified, ErrorClass};
+use crate::error::{Classified, Error, ErrorClass};
 use crate::figures::columns::summary_csv;
+use crate::machine::TelemetryRecord;
 use crate::render;
+use crate::spec::Shard;
 
 /// Pinned options that shards of one run need not share.
 const OWN: [&str; 2] = ["shard", "split-dir"];
@@ -98,6 +97,9 @@ pub enum MergeError {
     /// Writing.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A `run.json` that cannot be read.
+    #[error(transparent)]
+    Other(#[from] Error),
 }
 
 impl Classified for MergeError {
@@ -107,6 +109,7 @@ impl Classified for MergeError {
             Self::Journal(error) => error.class(),
             Self::Folder(error) => error.class(),
             Self::Storage(error) => error.class(),
+            Self::Other(error) => error.class(),
             _ => ErrorClass::Data,
         }
     }
@@ -133,9 +136,8 @@ pub struct Merged {
 /// One part, read.
 struct Source {
     path: PathBuf,
-    run: Value,
+    run: RunFile,
     pinned: Options,
-    shard: Option<Shard>,
     started: String,
     resumed: Vec<String>,
     rows: Vec<ObjectRow>,
@@ -149,34 +151,26 @@ impl Source {
             return Err(MergeError::NotARun { path: shown() });
         }
         let found = read_journal(&journal)?;
-        let place = path.join("run.json");
-        let manifest = |why: String| MergeError::Manifest {
-            path: place.display().to_string(),
-            why,
+        let manifest = |why: &str| MergeError::Manifest {
+            path: path.join("run.json").display().to_string(),
+            why: why.to_owned(),
         };
-        let text =
-            fs::read(&place).map_err(|error| manifest(format!("it cannot be read ({error})")))?;
-        let run: Value = serde_json::from_slice(&text)
-            .map_err(|error| manifest(format!("it is no JSON ({error})")))?;
+        let run = RunFile::read(path)?.ok_or_else(|| manifest("it is missing; restore it"))?;
         let pinned = found.pinned().cloned().ok_or_else(|| {
-            manifest("the journal beside it has no first line; run that shard again".to_owned())
+            manifest("the journal beside it has no first line; run that shard again")
         })?;
-        let shard = match pinned.get("shard") {
-            None | Some(Value::Null) => None,
-            Some(text) => {
-                let text = text.as_str().unwrap_or_default();
-                Some(text.parse().map_err(|error| manifest(format!("{error}")))?)
-            }
-        };
         Ok(Self {
             path: path.to_owned(),
             run,
             pinned,
-            shard,
             started: found.started.unwrap_or_default(),
             resumed: found.resumed,
             rows: found.rows,
         })
+    }
+
+    fn shard(&self) -> Option<Shard> {
+        self.run.manifest.spec.pinned.shard
     }
 
     fn shown(&self) -> String {
@@ -188,10 +182,6 @@ impl Source {
         let kept = self.pinned.iter().filter(|(name, _)| own(name));
         kept.map(|(name, value)| (name.clone(), value.clone()))
             .collect()
-    }
-
-    fn state(&self) -> &str {
-        self.run["state"].as_str().unwrap_or("of unknown state")
     }
 }
 
@@ -209,7 +199,7 @@ pub fn merge(parts: &[PathBuf], out: &Path, options: MergeOptions) -> Result<Mer
         .iter()
         .map(|p| Source::read(p))
         .collect::<Result<Vec<_>, _>>()?;
-    sources.sort_by_key(|source| source.shard.map(|shard| shard.index));
+    sources.sort_by_key(|source| source.shard().map(|shard| shard.index));
     let mut warnings = Vec::new();
     alike(&sources, options, &mut warnings)?;
     complete(&sources, options, &mut warnings)?;
@@ -231,15 +221,20 @@ pub fn merge(parts: &[PathBuf], out: &Path, options: MergeOptions) -> Result<Mer
     })
 }
 
-/// What of `run.json` says which machine it was.
-const DEVICE: [&str; 6] = [
-    "/environment/jetson_model/value",
-    "/environment/cpu_model/value",
-    "/environment/power_mode/value",
-    "/environment/build_profile",
-    "/backend/device",
-    "/backend/runtime",
-];
+/// What of `run.json` tells machines apart.
+fn device(run: &RunFile) -> [String; 6] {
+    let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
+    let environment = &run.manifest.environment;
+    let backend = run.manifest.backend.as_ref();
+    [
+        shown(&environment.jetson_model.value),
+        shown(&environment.cpu_model.value),
+        shown(&environment.power_mode.value),
+        environment.build_profile.clone(),
+        shown(&backend.map(|backend| backend.device.clone())),
+        shown(&backend.map(|backend| backend.runtime.clone())),
+    ]
+}
 
 fn alike(
     sources: &[Source],
@@ -257,14 +252,16 @@ fn alike(
                 .replacen(", now ", " in the first, ", 1)
                 + " in the second";
         }
-        if first.shard.map(|s| s.count) != other.shard.map(|s| s.count) {
-            let shown = |s: &Source| s.shard.map_or("none".to_owned(), |shard| shard.to_string());
+        let (one, two) = (first.shard(), other.shard());
+        if one.map(|shard| shard.count) != two.map(|shard| shard.count) {
+            let shown =
+                |shard: Option<Shard>| shard.map_or("none".to_owned(), |shard| shard.to_string());
             unlike.insert(
                 0,
                 format!(
                     "shard is {} in the first, {} in the second",
-                    shown(first),
-                    shown(other)
+                    shown(one),
+                    shown(two)
                 ),
             );
         }
@@ -275,21 +272,9 @@ fn alike(
                 differences: unlike,
             });
         }
-        let what: Vec<String> = DEVICE
-            .iter()
-            .filter(|place| first.run.pointer(place) != other.run.pointer(place))
-            .map(|place| {
-                let shown = |s: &Source| {
-                    s.run
-                        .pointer(place)
-                        .map_or("unknown".to_owned(), Value::to_string)
-                };
-                format!(
-                    "{} in the first, {} in the second",
-                    shown(first),
-                    shown(other)
-                )
-            })
+        let what: Vec<String> = std::iter::zip(device(&first.run), device(&other.run))
+            .filter(|(one, two)| one != two)
+            .map(|(one, two)| format!("{one} in the first, {two} in the second"))
             .collect();
         if what.is_empty() {
             continue;
@@ -317,10 +302,12 @@ fn complete(
     warnings: &mut Vec<String>,
 ) -> Result<(), MergeError> {
     let mut missing = Vec::new();
-    if let Some(Shard { count, .. }) = sources.first().and_then(|source| source.shard) {
+    if let Some(Shard { count, .. }) = sources.first().and_then(Source::shard) {
         let mut there: BTreeMap<usize, &Source> = BTreeMap::new();
         for source in sources {
-            let Some(shard) = source.shard else { continue };
+            let Some(shard) = source.shard() else {
+                continue;
+            };
             if let Some(first) = there.insert(shard.index, source) {
                 return Err(MergeError::Twice {
                     what: format!("shard {shard}"),
@@ -339,12 +326,11 @@ fn complete(
             many => missing.push(format!("shards {} are missing", many.join(", "))),
         }
     }
-    for source in sources.iter().filter(|source| source.state() != "finished") {
-        missing.push(format!(
-            "{} is {}, not finished",
-            source.shown(),
-            source.state()
-        ));
+    for source in sources {
+        let state = source.run.state;
+        if state != RunState::Finished {
+            missing.push(format!("{} is {state}, not finished", source.shown()));
+        }
     }
     if missing.is_empty() {
         return Ok(());
@@ -390,7 +376,7 @@ fn write(
         fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
     }
     for (number, source) in sources.iter().enumerate() {
-        let own = match source.shard {
+        let own = match source.shard() {
             Some(shard) => format!("{}-of-{}", shard.index, shard.count),
             None => format!("{}", number + 1),
         };
@@ -414,7 +400,7 @@ fn write(
         ("summary.json", serde_json::to_value(&summary)),
         (
             "run.json",
-            Ok(run_file(sources, out, rows.len(), incomplete)),
+            serde_json::to_value(run_file(sources, out, rows.len(), incomplete)),
         ),
     ] {
         let text = value.and_then(|value| serde_json::to_vec_pretty(&value));
@@ -450,62 +436,53 @@ fn sessions(source: &Source) -> Vec<Part> {
 }
 
 /// The first part's `run.json`, as that of the whole.
-fn run_file(sources: &[Source], out: &Path, rows: usize, incomplete: bool) -> Value {
-    let mut run = sources
-        .first()
-        .map_or(Value::Null, |first| first.run.clone());
-    let text = |source: &Source, name: &str| source.run[name].as_str().map(str::to_owned);
-    let parts: Vec<Value> = sources
+fn run_file(sources: &[Source], out: &Path, rows: usize, incomplete: bool) -> Option<RunFile> {
+    let mut run = sources.first()?.run.clone();
+    run.manifest.telemetry = sensors(sources);
+    run.manifest.spec.pinned.shard = None;
+    run.run = out
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    run.state = if incomplete {
+        RunState::Interrupted
+    } else {
+        RunState::Finished
+    };
+    let started = sources.iter().map(|source| source.started.clone());
+    run.started = started.min().unwrap_or_default();
+    run.finished = sources.iter().filter_map(|s| s.run.finished.clone()).max();
+    run.rows = rows;
+    run.merged_from = sources
         .iter()
-        .map(|source| {
-            json!({
-                "folder": source.shown(),
-                "shard": source.shard.map(|shard| shard.to_string()),
-                "rows": source.rows.len(),
-                "started": source.started,
-                "finished": text(source, "finished"),
-            })
+        .map(|source| MergedPart {
+            folder: source.shown(),
+            shard: source.shard(),
+            rows: source.rows.len(),
+            started: source.started.clone(),
+            finished: source.run.finished.clone(),
         })
         .collect();
-    run["telemetry"] = sensors(sources);
-    if let Some(options) = run["options"].as_object_mut() {
-        options.shift_remove("shard");
-    }
-    run["run"] = json!(out.file_name().unwrap_or_default().to_string_lossy());
-    run["state"] = json!(if incomplete {
-        "interrupted"
-    } else {
-        "finished"
-    });
-    run["started"] = json!(sources.iter().map(|source| source.started.clone()).min());
-    run["finished"] = json!(
-        sources
-            .iter()
-            .filter_map(|source| text(source, "finished"))
-            .max()
-    );
-    run["rows"] = json!(rows);
-    run["merged_from"] = Value::Array(parts);
-    run
+    Some(run)
 }
 
-/// Why the parts' machines had no reading, for sensors that none of them had; `null` where telemetry
+/// Why the parts' machines had no reading, for sensors that none of them had; `None` where telemetry
 /// was off everywhere. Samples stay with the part that took them.
-fn sensors(sources: &[Source]) -> Value {
-    let parts = sources.iter().map(|source| &source.run["telemetry"]);
-    let parts: Vec<&Value> = parts.filter(|part| part.is_object()).collect();
-    let Some((first, others)) = parts.split_first() else {
-        return Value::Null;
-    };
-    let mut missing = first["missing"].as_object().cloned().unwrap_or_default();
-    missing.retain(|name, _| {
-        others
-            .iter()
-            .all(|part| part["missing"].get(name).is_some())
-    });
-    let notes = parts.iter().filter_map(|part| part["notes"].as_array());
-    let notes: BTreeSet<&str> = notes.flatten().filter_map(Value::as_str).collect();
-    json!({ "missing": missing, "notes": notes })
+fn sensors(sources: &[Source]) -> Option<TelemetryRecord> {
+    let mut parts = sources
+        .iter()
+        .filter_map(|source| source.run.manifest.telemetry.as_ref());
+    let mut joined = parts.next()?.clone();
+    let mut notes: BTreeSet<String> = joined.notes.drain(..).collect();
+    for part in parts {
+        joined
+            .missing
+            .retain(|name, _| part.missing.contains_key(name));
+        notes.extend(part.notes.iter().cloned());
+    }
+    joined.notes = notes.into_iter().collect();
+    Some(joined)
 }
 
 /// Masks and overlays go together; what else a part holds is kept apart, in a folder of its own.

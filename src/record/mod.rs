@@ -33,10 +33,12 @@ mod time;
 mod timing;
 
 pub use error::{FolderError, JournalError, StorageError, free_bytes};
-pub use folder::{OpenMode, Opened, RunFolder};
+pub use folder::{Opened, RunFolder};
 pub use found_rate::{FoundRate, MOST_MISSED, ModelRate, RateTrial};
 pub use journal::{JOURNAL_SCHEMA, Recovered, read_journal};
-pub use manifest::{BundleRecord, Options, RunManifest, RunState, WeightsRecord};
+pub use manifest::{
+    BackendRecord, BundleRecord, MergedPart, Options, RunFile, RunManifest, RunState, WeightsRecord,
+};
 pub use memory::rss_after_videos;
 pub use merge::{MergeError, MergeOptions, Merged, merge};
 pub use realtime::{RealtimeSummary, frames_still_needed};

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::machine::{Environment, Reading, SystemRoot};
+use crate::spec::Spec;
 
 /// A row that is ok: 20 frames from frame 4, one object alone.
 pub fn row(video: &str, object: &str, model: &str) -> ObjectRow {
@@ -87,9 +88,12 @@ pub fn row(video: &str, object: &str, model: &str) -> ObjectRow {
 
 /// A manifest with one option.
 pub fn manifest() -> RunManifest {
+    let mut spec = Spec::default();
+    spec.pinned.models.imgsz = Some(256);
     RunManifest {
-        options: [("imgsz".to_owned(), 256.into())].into(),
-        free_options: [("quiet".to_owned(), true.into())].into(),
+        spec,
+        video_files: Vec::new(),
+        split_sha256: None,
         bundles: vec![BundleRecord {
             name: "edgetam".to_owned(),
             source: "embedded".to_owned(),
@@ -101,5 +105,6 @@ pub fn manifest() -> RunManifest {
         backend: None,
         environment: Environment::read(&SystemRoot::real()),
         telemetry: None,
+        noted: Default::default(),
     }
 }

@@ -6,7 +6,7 @@ use super::Stage;
 
 /// One clock and what is inside its region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct TimedRegion {
+pub struct TimedRegion {
     /// Stage or figure.
     pub name: &'static str,
     /// What runs while the clock runs.

@@ -104,7 +104,7 @@ fn the_slab_is_taken_as_it_is_asked_for() {
     };
     let taken = || {
         let run = json(&bench.path("block/run.json"));
-        run["free_options"]["arena-block-taken.edgetam_small"].clone()
+        run["noted"]["arena-block-taken.edgetam_small"].clone()
     };
     let (ran, report) = bench.run("block", &[], &[]);
     assert_eq!((ran.code, taken()), (0, Value::from("plain")), "{ran:?}");
@@ -510,7 +510,7 @@ mod long {
             let run = json(&out.join("run.json"));
             assert_eq!(run["backend"]["simulated"], true);
             // The stand-in's device is integrated, so there is something to choose from.
-            let ways = &run["free_options"]["frame-staging-measured.edgetam_small"];
+            let ways = &run["noted"]["frame-staging-measured.edgetam_small"];
             let [way] = ways.as_array().unwrap().as_slice() else {
                 panic!("one size, so one way: {ways}");
             };
@@ -597,10 +597,7 @@ mod long {
             assert!(tree(&out.join("masks")) == *expected, "other masks");
             let run = json(&out.join("run.json"));
             assert_eq!(run["options"]["jpeg-decoder"], "nvjpeg");
-            assert_eq!(
-                run["free_options"]["nvjpeg-version.edgetam_small"],
-                "12.3.1"
-            );
+            assert_eq!(run["noted"]["nvjpeg-version.edgetam_small"], "12.3.1");
         }
         // On the CPU there is none.
         let split = bench.split.path().display().to_string();

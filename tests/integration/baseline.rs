@@ -304,10 +304,7 @@ mod long {
             let file = json(&folder.join("run.json"));
             assert_eq!(file["state"], "finished");
             assert_eq!(file["options"]["baseline"], mode);
-            assert!(
-                file["free_options"]["pytorch"]["torch"].is_string(),
-                "{file}"
-            );
+            assert!(file["noted"]["pytorch"]["torch"].is_string(), "{file}");
             for row in &theirs.rows {
                 let own = ours.iter().find(|own| own.key == row.key).unwrap();
                 assert_eq!(

@@ -11,9 +11,10 @@ use std::time::Duration;
 use masklet::error::{Classified, ErrorClass};
 use masklet::machine::{Environment, Reading, SystemRoot};
 use masklet::record::{
-    BundleRecord, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, OpenMode, RunFolder,
-    RunManifest, RunState, Score, Stage, StageSamples, Status, Timing, WeightsRecord, read_journal,
+    BundleRecord, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, RunFolder, RunManifest,
+    RunState, Score, Stage, StageSamples, Status, Timing, WeightsRecord, read_journal,
 };
+use masklet::spec::{OpenMode, Spec};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -25,8 +26,10 @@ const TARGET: &str = "MASKLET_TEST_RUN_FOLDER";
 
 fn manifest() -> RunManifest {
     RunManifest {
-        options: [("imgsz".to_owned(), 256.into())].into(),
-        free_options: Default::default(),
+        spec: Spec::default(),
+        video_files: Vec::new(),
+        split_sha256: None,
+        noted: Default::default(),
         bundles: vec![BundleRecord {
             name: "edgetam".to_owned(),
             source: "embedded".to_owned(),

@@ -11,6 +11,7 @@ mod compare;
 mod dataset;
 mod doctor;
 mod engines;
+mod example;
 mod fleet;
 mod journal;
 /// Run by `make gate` only, as is every module of this name.

@@ -131,9 +131,9 @@ fn a_clip_is_tracked_as_the_folder_it_was_made_of() {
     let summary = json(&out.join("summary.json"));
     assert_eq!(summary["models"][0]["official_percent"], Value::Null);
     assert_eq!(summary["models"][0]["scores_missing"][0], "no ground truth");
-    let options = json(&out.join("run.json"))["options"].clone();
-    assert_eq!(options["video"][0]["frames"], FRAMES);
-    assert_eq!(options["prompts"][1]["object"], "2");
+    let run = json(&out.join("run.json"));
+    assert_eq!(run["video_files"][0]["frames"], FRAMES);
+    assert!(run["options"]["prompts"][1]["prompt"]["box"].is_array());
 
     // The same prompts, made of the mask, on the folder that the clip was made of.
     let folder = split.path().join("folder");

@@ -15,12 +15,12 @@ use crate::memory::{
     AccessError, Arena, ArenaError, PlanRow, Slab, SlabError, Tensor, TensorMut, TensorRef,
 };
 use crate::tensorrt_backend::TensorRtBackend;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The backends this library has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendKind {
     /// TensorRT on a CUDA device.
@@ -501,7 +501,8 @@ pub trait Backend {
 }
 
 /// Whether components run from captured CUDA graphs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum GraphMode {
     /// Where capturing works, quietly without where it does not.
@@ -514,7 +515,8 @@ pub enum GraphMode {
 }
 
 /// How the bytes of a frame reach the kernel that resizes them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum FrameStaging {
     /// On an integrated device, whose memory is the host's, the faster of the two, measured for every

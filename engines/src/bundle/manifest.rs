@@ -29,13 +29,17 @@ impl fmt::Display for Family {
 
 /// Arithmetic of the graphs, or the storage of their weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// IEEE 754 binary32.
+    #[cfg_attr(feature = "clap", value(alias = "float32"))]
     Fp32,
     /// IEEE 754 binary16.
+    #[cfg_attr(feature = "clap", value(alias = "float16"))]
     Fp16,
     /// bfloat16.
+    #[cfg_attr(feature = "clap", value(alias = "bfloat16"))]
     Bf16,
 }
 

@@ -11,7 +11,7 @@ use super::driver::check;
 use super::error::{CudaError, DriverFault};
 use crate::memory::{MemorySpace, Slab, SlabError};
 use cudarc::driver::sys::{self, CUresult};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Size of the chunks that are tried first; halved where the driver refuses one.
@@ -32,7 +32,8 @@ pub enum BlockStrategy {
 }
 
 /// How a block is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum BlockChoice {
     /// Plain, and in chunks where that is refused.

@@ -233,7 +233,7 @@ fn pytorchs_allocator_stands_beside_the_arena_of_a_device() {
             folder.path(),
             name,
             &manifest,
-            crate::record::OpenMode::New,
+            crate::spec::OpenMode::New,
         );
         let mut run = opened.unwrap().folder;
         run.append(std::slice::from_ref(row)).unwrap();

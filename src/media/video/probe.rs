@@ -1,14 +1,14 @@
 //! What a video file is, by ffprobe's word: size as displayed, frame rate, number of frames.
 
 use super::{Ffmpeg, VideoError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Frames per second as the fraction that the container holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameRate {
     /// Frames.
     pub frames: u32,
@@ -34,7 +34,7 @@ impl FrameRate {
 }
 
 /// Where a number of frames comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FrameCount {
     /// The container's header says so; a file that was cut short holds fewer.
@@ -44,7 +44,7 @@ pub enum FrameCount {
 }
 
 /// A video file that can be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoFile {
     /// The file.
     pub path: PathBuf,

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::error::{Classified, ErrorClass};
-use crate::record::samples;
+use crate::record::{RunFile, samples};
 
 fn open(dir: &Path, mode: OpenMode) -> Result<Opened, FolderError> {
     RunFolder::create(dir, "run", &samples::manifest(), mode)
@@ -31,7 +31,11 @@ fn a_run_leaves_what_it_promises() {
     assert_eq!(file["state"], "finished");
     assert_eq!(file["rows"], 1);
     assert_eq!(file["options"]["imgsz"], 256);
-    assert_eq!(file["free_options"]["quiet"], true);
+    assert_eq!(file["free_options"]["telemetry-hz"], 5);
+    assert_eq!(
+        RunFile::read(&run).unwrap().unwrap().manifest,
+        samples::manifest()
+    );
     assert_eq!(file["bundles"][0]["weights"]["source"], "random-init");
     assert_eq!(file["timed_region"][0]["name"], "decode");
     assert!(file["environment"]["kernel"]["value"].is_string());
@@ -127,13 +131,11 @@ fn a_changed_bundle_or_version_is_another_run() {
     drop(open(dir.path(), OpenMode::New).unwrap());
     let mut manifest = samples::manifest();
     manifest.bundles[0].sha256 = "cd".repeat(32);
-    manifest
-        .free_options
-        .insert("quiet".to_owned(), false.into());
+    manifest.spec.free.telemetry_hz = 1;
     let error = RunFolder::create(dir.path(), "run", &manifest, OpenMode::Resume).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("bundle edgetam was"), "{text}");
-    assert!(!text.contains("quiet"), "{text}");
+    assert!(!text.contains("telemetry"), "{text}");
 }
 
 #[test]

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Mode;
+use crate::clip::ObjectStart;
 use crate::clip::mask_file_name;
-use crate::clip::{ObjectStart, SaveMasks};
 use crate::dataset::prompts::{Prompt, PromptKind};
 use crate::dataset::{ObjectTrack, Split, Video};
 use crate::record::{ObjectKey, ObjectRow, Status};
+use crate::spec::SaveMasks;
 use masklet_engines::bundle::{Bundle, Precision, WeightSource, Weights};
 
 /// Version of the job file; `tools/baseline` reads this one.

@@ -25,17 +25,9 @@ pub use process::{Ending, Tools, find_tools};
 pub use record::{PyTorchRecord, State, read_record};
 pub use score::score_row;
 
-use std::fmt;
+pub use crate::spec::BaselineMode as Mode;
 
-/// How PyTorch is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// As the Python benchmark does: one object at a time, each with a model of its own.
-    Upstream,
-    /// As well as it can: the model kept, objects together, features shared, memories dropped.
-    Best,
-}
+use std::fmt;
 
 impl Mode {
     /// The name in options and folders.

@@ -1,14 +1,14 @@
 //! A clip through one side: the same path as `masklet run`, masks kept for every frame.
 
 use super::{ParityError, Recording};
-use crate::clip::{JpegBy, ObjectMode, SaveMasks, Session, Settings, run_clip};
-use crate::clip::{frame_limits, mask_file_name};
+use crate::clip::{Session, Settings, frame_limits, mask_file_name, run_clip};
 use crate::dataset::prompts::PromptKind;
 use crate::dataset::{ObjectTrack, Split};
 use crate::machine::SystemRoot;
 use crate::mask::Mask;
 use crate::media::image;
 use crate::record::Status;
+use crate::spec::{Pinned, SaveMasks};
 use crate::track::layout::Demand;
 use masklet_engines::backend::Backend;
 use masklet_engines::bundle::Bundle;
@@ -88,16 +88,14 @@ pub fn track(
         frames: frame_limits(&split.videos),
     };
     let settings = Settings {
-        objects: ObjectMode::Lockstep,
-        max_clip_frames: Some(frames),
-        decode_threads: 1,
-        jpeg: JpegBy::Cpu,
-        warmup: 0,
-        fill_holes: 0,
-        save_masks: SaveMasks::All,
+        run: Pinned {
+            max_clip_frames: frames,
+            decode_threads: 1,
+            warmup: 0,
+            save_masks: Some(SaveMasks::All),
+            ..Pinned::default()
+        },
         scores: true,
-        realtime: None,
-        no_memory: false,
         masks_dir: masks.to_owned(),
         other_masks_dir: None,
         root: SystemRoot::real(),

@@ -1,6 +1,5 @@
 //! Why a comparison could not be made.
 
-use crate::clip::PipelineError;
 use crate::dataset::DatasetError;
 use crate::error::{Classified, ErrorClass, io_class};
 use crate::media::image::ImageError;
@@ -87,7 +86,7 @@ pub enum ParityError {
     Access(#[from] AccessError),
     /// The clip could not be tracked.
     #[error(transparent)]
-    Pipeline(#[from] PipelineError),
+    Clip(#[from] crate::error::Error),
     /// The clip could not be read.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -106,7 +105,7 @@ impl Classified for ParityError {
                 ErrorClass::Environment
             }
             Self::Write { source, .. } => io_class(source),
-            Self::Pipeline(error) => error.class(),
+            Self::Clip(error) => error.class(),
             Self::Dataset(error) => error.class(),
             Self::Image(error) => error.class(),
         }

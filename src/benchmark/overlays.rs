@@ -1,45 +1,11 @@
-//! `--save-overlays`: draws what a video's objects were given, and says what could not be drawn.
+//! Overlays of a run: draws what a video's objects were given, and tells what could not be drawn.
 
+use super::Events;
 use crate::dataset::Video;
 use crate::dataset::prompts::PromptKind;
-use crate::media::video::{Ffmpeg, VideoError};
 use crate::overlay::{ObjectNote, OverlayError, Overlays};
-use crate::progress::Progress;
 use crate::record::ObjectRow;
-use clap::Args;
 use std::collections::BTreeMap;
-
-/// Whether overlays are drawn.
-#[derive(Debug, Args)]
-pub struct OverlayArgs {
-    /// Draw every object's masks onto its video (MP4) and a contact sheet per video, into overlays/.
-    #[arg(
-        long,
-        alias = "save_overlays",
-        num_args = 0..=1,
-        default_value_t = 0,
-        default_missing_value = "1",
-        hide_default_value = true,
-        value_name = "0|1",
-        value_parser = clap::value_parser!(u8).range(0..=1)
-    )]
-    save_overlays: u8,
-}
-
-impl OverlayArgs {
-    /// Whether overlays were asked for.
-    pub(super) fn wanted(&self) -> bool {
-        self.save_overlays != 0
-    }
-
-    /// The ffmpeg that writes them; `None` where none are asked for.
-    ///
-    /// # Errors
-    /// When they are and no ffmpeg can: to be heard before the first frame, not after an hour.
-    pub(super) fn ffmpeg(&self) -> Result<Option<Ffmpeg>, VideoError> {
-        self.wanted().then(Overlays::ffmpeg).transpose()
-    }
-}
 
 /// Overlays of one video as its objects come in; does nothing where none are asked for.
 pub(super) struct VideoOverlays<'a> {
@@ -80,11 +46,11 @@ impl<'a> VideoOverlays<'a> {
     }
 
     /// Draws the objects of these rows and enters the files into them.
-    pub(super) fn draw(&self, rows: &mut [ObjectRow], progress: &Progress) {
+    pub(super) fn draw(&self, rows: &mut [ObjectRow], events: &mut dyn Events) {
         let Some(overlays) = self.overlays else {
             return;
         };
-        progress.video_note("drawing overlays");
+        events.drawing();
         for row in rows.iter_mut().filter(|row| row.is_ok()) {
             let mut objects = self.video.objects.iter();
             let Some(track) = objects.find(|track| track.id == row.key.object) else {
@@ -92,13 +58,13 @@ impl<'a> VideoOverlays<'a> {
             };
             match overlays.object(self.video, track, self.tag, self.kind) {
                 Ok(name) => row.overlay = Some(format!("overlays/{name}")),
-                Err(error) => left_out(&format!("overlay of {}", row.key), &error),
+                Err(error) => left_out(events, &format!("overlay of {}", row.key), &error),
             }
         }
     }
 
     /// Draws the contact sheet and lets the masks go that were kept for overlays.
-    pub(super) fn finish(&self) {
+    pub(super) fn finish(&self, events: &mut dyn Events) {
         let Some(overlays) = self.overlays else {
             return;
         };
@@ -114,14 +80,14 @@ impl<'a> VideoOverlays<'a> {
             .collect();
         if let Err(error) = overlays.sheet(self.video, self.tag, self.kind, &notes) {
             let what = format!("contact sheet of {} ({})", self.video.id, self.tag);
-            left_out(&what, &error);
+            left_out(events, &what, &error);
         }
         overlays.forget_masks();
     }
 }
 
-fn left_out(what: &str, error: &OverlayError) {
-    tracing::warn!("the {what} was left out: {error}");
+fn left_out(events: &mut dyn Events, what: &str, error: &OverlayError) {
+    events.warning(&format!("the {what} was left out: {error}"));
 }
 
 /// J&F in percent; nothing for weights whose scores mean nothing.

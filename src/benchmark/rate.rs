@@ -1,10 +1,16 @@
 //! The highest rate that is kept up with: which rate to try next, and when to stop.
 //!
-//! Trials are somebody else's. The search goes up or down by a factor until one rate is kept up
+//! A trial feeds all clips of the run at one rate. The search goes up or down by a factor until one rate is kept up
 //! with and another is not, then halves the gap between them (geometrically) until it is small. It
 //! takes every trial at its word: on a busy machine two trials of one rate may differ.
 
-use crate::record::{FoundRate, MOST_MISSED, RateTrial};
+use super::execute::Run;
+use crate::clip::{Session, run_clip};
+use crate::dataset::prompts::PromptKind;
+use crate::dataset::{ObjectTrack, Split};
+use crate::error::Result;
+use crate::record::{FoundRate, MOST_MISSED, ModelRate, RateTrial, summarise};
+use crate::spec::{ObjectMode, Rate, SaveMasks};
 
 /// The search ends when the lowest rate that failed is at most this much above the highest that was
 /// kept up with.
@@ -28,9 +34,10 @@ pub struct RateSearch {
 impl RateSearch {
     /// Begins at `guess` frames per second.
     pub fn from(guess: f64) -> Self {
-        let guess = match guess.is_finite() {
-            true => guess.clamp(LEAST_FPS, MOST_FPS),
-            false => 24.0,
+        let guess = if guess.is_finite() {
+            guess.clamp(LEAST_FPS, MOST_FPS)
+        } else {
+            24.0
         };
         Self {
             next: Some(guess),
@@ -75,6 +82,100 @@ impl RateSearch {
             trials: self.trials.clone(),
         }
     }
+}
+
+/// Searches for one model tag and writes what was found into the journal. `session` has run the
+/// clips before; a trial keeps no masks, scores nothing and is watched by no sensor.
+pub(super) fn search(
+    run: &mut Run<'_>,
+    session: &mut Session,
+    split: &Split,
+    tag: &str,
+    prompt: PromptKind,
+) -> Result<()> {
+    // Where to begin: a little below what the run itself came to.
+    let summary = run.folder.write_summary()?;
+    let own = summary.models.iter().find(|model| model.model == tag);
+    let Some(guess) = own.and_then(|model| model.speed.fps_end_to_end) else {
+        run.events.warning(&format!(
+            "{tag}: no object was tracked, so no rate can be searched for"
+        ));
+        return Ok(());
+    };
+    let kept = session.settings.clone();
+    session.settings.run.save_masks = Some(SaveMasks::None);
+    session.settings.scores = false;
+    session.settings.telemetry = None;
+    let found = trials(run, session, split, tag, prompt, guess * 0.9);
+    session.settings = kept;
+    run.folder.append_rate(&ModelRate {
+        model: tag.to_owned(),
+        found: found?,
+    })?;
+    Ok(())
+}
+
+fn trials(
+    run: &mut Run<'_>,
+    session: &mut Session,
+    split: &Split,
+    tag: &str,
+    prompt: PromptKind,
+    guess: f64,
+) -> Result<FoundRate> {
+    let mut search = RateSearch::from(guess);
+    while let Some(fps) = search.next() {
+        let Some(trial) = trial(session, split, tag, prompt, fps)? else {
+            run.events.warning(&format!(
+                "{tag}: objects fail at {fps:.2} fps; the search ends here"
+            ));
+            break;
+        };
+        let round = search.trials.len() + 1;
+        run.events.trial_done(tag, round, &trial);
+        search.record(trial);
+    }
+    Ok(search.found())
+}
+
+/// All clips at one rate, again until there were as many frames as were asked for; `None` when no
+/// object is tracked.
+fn trial(
+    session: &mut Session,
+    split: &Split,
+    tag: &str,
+    prompt: PromptKind,
+    fps: f64,
+) -> Result<Option<RateTrial>> {
+    let wanted = session.settings.run.find_rate.unwrap_or(1).max(1);
+    session.settings.run.realtime = Some(Rate::Fps(fps));
+    let mut all = RateTrial {
+        fps,
+        frames: 0,
+        late: 0,
+        dropped: 0,
+    };
+    while all.frames < wanted {
+        let mut rows = Vec::new();
+        for video in &split.videos {
+            let objects: Vec<&ObjectTrack> = video.objects.iter().collect();
+            let together = match session.settings.run.objects {
+                ObjectMode::Lockstep => objects.len().max(1),
+                ObjectMode::Isolated => 1,
+            };
+            for clip in objects.chunks(together) {
+                rows.extend(run_clip(session, video, clip, prompt, tag, &mut || {})?);
+            }
+        }
+        let summary = summarise(&rows);
+        let Some(pass) = summary.models.into_iter().find_map(|model| model.realtime) else {
+            return Ok(None);
+        };
+        all.frames += pass.due_frames;
+        all.late += pass.late_frames;
+        all.dropped += pass.dropped_frames;
+    }
+    Ok(Some(all))
 }
 
 #[cfg(test)]
