@@ -14,6 +14,7 @@
 //! track(&spec).context(|| format!("video {id}"))?; // class of the cause
 //! ```
 
+use rustix::io::Errno;
 use std::fmt;
 use std::io;
 
@@ -258,15 +259,24 @@ impl Classified for masklet_engines::bundle::BundleError {
 impl Classified for masklet_engines::engine::EngineError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::TensorRt(error) => error.class(),
+            Self::TensorRt(error) | Self::NoDevice { source: error } => error.class(),
             Self::Bundle(error) => error.class(),
-            Self::Capability { .. } => ErrorClass::Usage,
+            Self::Capability { .. } | Self::OtherOptions { .. } | Self::Ambiguous { .. } => {
+                ErrorClass::Usage
+            }
+            Self::Locked { .. } => ErrorClass::Passing,
+            Self::Interrupted { .. } => ErrorClass::Run,
             Self::NetworkDiffers { .. }
             | Self::Truncated { .. }
             | Self::Damaged { .. }
             | Self::Sidecar { .. } => ErrorClass::Data,
-            Self::Io { source, .. } => io_class(source),
-            Self::NoDevice { .. }
+            // The engines folder is ours: what is wrong with it is not given data.
+            Self::Io { source, .. } => match io_class(source) {
+                ErrorClass::Data => ErrorClass::Environment,
+                class => class,
+            },
+            Self::NoFolder { .. }
+            | Self::OtherFormat { .. }
             | Self::NotBuilt { .. }
             | Self::OtherVersion { .. }
             | Self::OtherDevice { .. } => ErrorClass::Environment,
@@ -276,8 +286,9 @@ impl Classified for masklet_engines::engine::EngineError {
 
 impl Classified for masklet_engines::tensorrt::Error {
     fn class(&self) -> ErrorClass {
-        use masklet_engines::tensorrt::ErrorKind::{Option, Parse, Workspace};
+        use masklet_engines::tensorrt::ErrorKind::{NotReady, Option, Parse, Workspace};
         match self.kind() {
+            NotReady => ErrorClass::Passing,
             Option | Workspace { .. } => ErrorClass::Usage,
             Parse(_) => ErrorClass::Data,
             _ => ErrorClass::Environment,
@@ -316,6 +327,13 @@ pub fn io_class(error: &io::Error) -> ErrorClass {
     match error.kind() {
         StorageFull | QuotaExceeded => ErrorClass::Passing,
         PermissionDenied | ReadOnlyFilesystem | OutOfMemory => ErrorClass::Environment,
+        // A failing disk or a file system without locks is not damage to the data.
+        _ if [Errno::IO, Errno::NOLCK]
+            .iter()
+            .any(|code| error.raw_os_error() == Some(code.raw_os_error())) =>
+        {
+            ErrorClass::Environment
+        }
         _ => ErrorClass::Data,
     }
 }

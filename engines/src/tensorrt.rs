@@ -50,7 +50,7 @@ pub(crate) fn advice(error: &Error) -> String {
             bytes.div_ceil(1 << 20)
         ),
         ErrorKind::Workspace { needed_bytes: None } => "; raise --workspace".to_owned(),
-        ErrorKind::Plan => "; build it again with masklet build --force".to_owned(),
+        ErrorKind::Plan => "; build it again with masklet build".to_owned(),
         ErrorKind::Library => format!("; {LIBRARY_ENV} names another folder of its libraries"),
         _ => String::new(),
     }

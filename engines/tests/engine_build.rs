@@ -34,7 +34,7 @@ impl BuildWatch for Watch {
     fn waiting(&self) {
         self.waits.fetch_add(1, Ordering::Relaxed);
     }
-    fn component(&self, _: &str, _: usize, _: usize) {
+    fn component(&self, _: &str, _: usize, _: usize, _: Option<f64>) {
         self.components.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -107,7 +107,7 @@ fn two_builds_at_once_build_everything_once_and_the_next_is_a_no_op() {
     });
     let built = a.components.into_inner() + b.components.into_inner();
     assert_eq!(built as usize, Component::ALL.len());
-    assert!(store.verify().is_empty());
+    assert!(store.verify().unwrap().problems.is_empty());
     let files = plans(dir.path());
     assert_eq!(files.len(), 2 * Component::ALL.len(), "{files:?}");
 
@@ -171,6 +171,7 @@ fn a_limit_just_under_the_need_is_refused_with_component_need_and_limit() {
         let built = build_bundle(&store, &host, &bundle, &settings, &watch);
         let first = store
             .list()
+            .unwrap()
             .into_iter()
             .find(|e| e.sidecar.component == "image_encoder");
         (first, built.err())
@@ -230,7 +231,7 @@ impl BuildProgress for FirstOnly {
 
 impl BuildWatch for FirstOnly {
     fn waiting(&self) {}
-    fn component(&self, _: &str, index: usize, _: usize) {
+    fn component(&self, _: &str, index: usize, _: usize, _: Option<f64>) {
         self.second.store(index > 0, Ordering::Relaxed);
     }
 }

@@ -10,15 +10,18 @@ pub mod compare;
 pub mod doctor;
 pub mod engines;
 pub mod fleet;
+pub mod json;
 pub mod options;
 pub mod parity;
 pub mod plan;
 pub mod report;
 pub mod run;
 pub mod score;
+pub mod select;
 pub mod shell;
 pub mod synth;
 pub mod video;
+pub mod watch;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

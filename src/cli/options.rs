@@ -134,6 +134,10 @@ pub struct ResourceArgs {
     /// Where engines are.
     #[command(flatten)]
     pub engines: EnginesDir,
+    /// Which engines, where several fit this device: the build options as `masklet engines list`
+    /// prints them, such as `workspace=256MiB,tf32`; without it the default ones.
+    #[arg(long, value_name = "OPTIONS")]
+    pub engine_options: Option<String>,
     /// Ordinal of the CUDA device.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub device: usize,
@@ -162,6 +166,7 @@ impl ResourceArgs {
     pub fn engine(&self) -> Engine {
         Engine {
             backend: self.backend.kind(),
+            engine_options: self.engine_options.clone(),
             cuda_graph: self.cuda_graph,
             frame_staging: self.frame_staging,
             arena_block: self.arena_block,

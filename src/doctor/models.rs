@@ -7,7 +7,7 @@ use crate::figures::stats::bytes;
 use crate::media::video::{Ffmpeg, VideoError};
 use crate::record::free_bytes;
 use masklet_engines::bundle::{Bundle, BundleStore};
-use masklet_engines::engine::EngineStore;
+use masklet_engines::engine::{EngineState, EngineStore, readiness};
 use std::path::Path;
 
 /// Less than this may not hold the masks of a run over SA-V's validation split.
@@ -79,69 +79,94 @@ fn engines(options: &DoctorOptions, gpu: &Found) -> Check {
     const NAME: &str = "engines";
     let build = match &options.exports {
         Some(exports) => format!("masklet build --exports {}", exports.display()),
-        None => "masklet build --exports DIR".to_owned(),
+        None => "masklet build".to_owned(),
     };
     let store = EngineStore::open(options.engines.as_deref());
-    let all = store.list();
     let place = store.folder().display();
-    let problems = store.verify();
+    let failure = |reason: String| Check::failure(Section::Models, NAME, reason, build.clone());
+    let all = match store.list() {
+        Ok(all) => all,
+        Err(error) => return failure(error.to_string()),
+    };
+    let problems = store
+        .verify()
+        .map_or_else(|_| Vec::new(), |found| found.problems);
     if let Some(first) = problems.first() {
         let more = match problems.len() {
             1 => String::new(),
             n => format!(" (and {} more)", n - 1),
         };
-        return Check::failure(
+        return failure(format!("{}{more}", first.error));
+    }
+    let device = match &gpu.device {
+        Ok(device) => device,
+        Err(_) if all.is_empty() && !gpu.hardware => {
+            return Check::not_checked(
+                Section::Models,
+                NAME,
+                "none, and none needed: the CPU backend reads bundles",
+            );
+        }
+        Err(reason) => {
+            let count = all.len();
+            return Check::not_checked(
+                Section::Models,
+                NAME,
+                format!("{count} in {place}; whether they run here is not known: {reason}"),
+            );
+        }
+    };
+    // The same question as `masklet engines check`.
+    let listed = match BundleStore::new(options.exports.clone()).list_each() {
+        Ok(listed) => listed,
+        Err(error) => return failure(error.to_string()),
+    };
+    let mut count = 0;
+    for (folder, manifest) in listed {
+        // One that does not read is reported by the check of bundles.
+        let Ok(manifest) = manifest else { continue };
+        if folder.is_none() && options.exports.is_some() {
+            continue;
+        }
+        let states = match readiness(&store, &manifest, device, None, false) {
+            Ok(states) => states,
+            Err(error) => return failure(error.to_string()),
+        };
+        if let Some(state) = states.iter().find(|s| s.state != EngineState::Ready) {
+            let reason = state.reason.as_deref();
+            return failure(format!(
+                "{} of {} {} {}: {} in {place}{}",
+                state.component,
+                manifest.name,
+                manifest.image_size,
+                manifest.precision,
+                state.state.name(),
+                reason.map_or_else(String::new, |reason| format!(" ({reason})"))
+            ));
+        }
+        count += states.len();
+    }
+    let skipped: u64 = all
+        .iter()
+        .filter(|engine| engine.fits(device).is_ok())
+        .map(|engine| engine.sidecar.build.tactics_skipped)
+        .sum();
+    if skipped > 0 {
+        return Check::warning(
             Section::Models,
             NAME,
-            format!("{}{more}", first.error),
-            format!("{build} --force"),
+            format!(
+                "all {count} are ready, but {skipped} tactics were skipped when they were built, for \
+                 lack of memory: they may be slow"
+            ),
+            format!("sudo systemctl isolate multi-user.target && {build} --force"),
         );
     }
-    match (&gpu.device, all.len()) {
-        (_, 0) if !gpu.hardware => Check::not_checked(
-            Section::Models,
-            NAME,
-            "none, and none needed: the CPU backend reads bundles",
-        ),
-        (_, 0) => Check::warning(
-            Section::Models,
-            NAME,
-            format!("none in {place}; without them runs are on the CPU"),
-            build,
-        ),
-        (Err(reason), count) => Check::not_checked(
-            Section::Models,
-            NAME,
-            format!("{count} in {place}, all whole; whether they run here is not known: {reason}"),
-        ),
-        (Ok(device), count) => {
-            let unfit: Vec<_> = all.iter().filter_map(|e| e.fits(device).err()).collect();
-            let skipped: u64 = all.iter().map(|e| e.sidecar.build.tactics_skipped).sum();
-            match (unfit.first(), count - unfit.len()) {
-                (Some(error), 0) => Check::warning(
-                    Section::Models,
-                    NAME,
-                    format!("none of {count} in {place} runs here: {error}"),
-                    build,
-                ),
-                _ if skipped > 0 => Check::warning(
-                    Section::Models,
-                    NAME,
-                    format!(
-                        "{} of {count} run here, but {skipped} tactics were skipped when they were \
-                         built, for lack of memory: they may be slow",
-                        count - unfit.len()
-                    ),
-                    format!("sudo systemctl isolate multi-user.target && {build} --force"),
-                ),
-                (_, fit) => Check::ok(
-                    Section::Models,
-                    NAME,
-                    format!("{fit} of {count} in {place} run here, all whole"),
-                ),
-            }
-        }
-    }
+    Check::ok(
+        Section::Models,
+        NAME,
+        format!("{count} in {place}: all that the bundles need here"),
+    )
 }
 
 fn disk(out_dir: &Path) -> Check {

@@ -252,6 +252,9 @@ impl Default for Models {
 pub struct Engine {
     /// The backend; `None` for TensorRT where a device and engines are there, else the CPU.
     pub backend: Option<BackendKind>,
+    /// The build options of the engines, where several fit; `None` for the default ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_options: Option<String>,
     /// Captured CUDA graphs.
     pub cuda_graph: GraphMode,
     /// How frames reach the device.
@@ -268,6 +271,7 @@ impl Default for Engine {
     fn default() -> Self {
         Self {
             backend: None,
+            engine_options: None,
             cuda_graph: GraphMode::Auto,
             frame_staging: FrameStaging::Auto,
             arena_block: BlockChoice::Auto,
@@ -291,6 +295,7 @@ impl Engine {
         BackendOptions {
             threads: self.threads(),
             engines: free.engines.clone(),
+            engine_options: self.engine_options.clone(),
             device: free.device,
             graphs: self.cuda_graph,
             staging: self.frame_staging,

@@ -43,6 +43,8 @@ fn run(variables: &[(&str, &Path)]) -> Ran {
     ] {
         command.env_remove(name);
     }
+    // As cargo sets them.
+    command.envs([("HOST", "here"), ("TARGET", "here")]);
     command.envs(variables.iter().copied()).ran()
 }
 
@@ -115,4 +117,21 @@ fn with_tensorrt_it_builds_engines_once() {
         let shown = warnings(&done);
         assert!(shown[0].starts_with(line), "{shown:?}");
     }
+    // A second bundle that is damaged takes nothing from the first.
+    let broken = exports.path().join("broken");
+    fs::create_dir(&broken).unwrap();
+    fs::write(broken.join("bundle.toml"), "format = ").unwrap();
+    let done = run(&[variables[0], variables[1], variables[3]]);
+    assert!(done.code == 0, "{done:?}");
+    let shown = warnings(&done);
+    let line = "0 engines built, 5 up to date, 1 bundles failed";
+    assert!(shown[0].starts_with(line), "{shown:?}");
+    assert!(shown[1].contains("broken"), "{shown:?}");
+    assert_ne!(run(&variables).code, 0, "engines are required");
+    // Engines are built where they run.
+    let foreign = ("TARGET", Path::new("aarch64-unknown-linux-gnu"));
+    let done = run(&[variables[0], variables[1], variables[3], foreign]);
+    let shown = warnings(&done);
+    assert!(done.code == 0 && shown[0].contains("aarch64"), "{shown:?}");
+    assert!(shown[0].starts_with("no engines built"), "{shown:?}");
 }

@@ -7,4 +7,5 @@ mod support;
 mod build_script;
 mod device_kernels;
 mod gpu_check;
+mod provisioning;
 mod simulated;

@@ -97,7 +97,7 @@ fn engines_that_are_damaged_are_a_failure_with_the_command_that_builds_them_agai
     let engines = folder.path().join("engines");
     fs::create_dir_all(engines.join("edgetam-512-bf16")).unwrap();
     fs::write(
-        engines.join("edgetam-512-bf16/image_encoder-00.plan"),
+        engines.join("edgetam-512-bf16/image_encoder-00.json"),
         "half",
     )
     .unwrap();
@@ -111,7 +111,7 @@ fn engines_that_are_damaged_are_a_failure_with_the_command_that_builds_them_agai
         "{report:#}"
     );
     assert!(
-        check["fix"].as_str().unwrap().contains("--force"),
+        check["fix"].as_str().unwrap().contains("masklet build"),
         "{check}"
     );
 }

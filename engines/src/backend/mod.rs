@@ -551,6 +551,9 @@ pub struct BackendOptions {
     pub threads: usize,
     /// Where engines are; `None` for the usual places.
     pub engines: Option<PathBuf>,
+    /// Which of several engines that fit: the options that they were built with, as `masklet
+    /// engines list` prints them; `None` for the default ones.
+    pub engine_options: Option<String>,
     /// Ordinal of the CUDA device.
     pub device: usize,
     /// Captured graphs.

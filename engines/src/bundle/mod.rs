@@ -24,7 +24,7 @@ pub use manifest::{
     CheckRecord, ComponentEntry, Dims, Exporter, Family, Manifest, MemoryRules, Precision,
     Preprocess, StoredAs, WeightSource, Weights,
 };
-pub use store::{BundleStore, Wanted};
+pub use store::{BundleStore, Listed, Wanted};
 
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;

@@ -49,6 +49,9 @@ impl Wanted {
     }
 }
 
+/// A bundle's folder (`None` for the embedded one) and its manifest.
+pub type Listed = (Option<PathBuf>, Result<Manifest, BundleError>);
+
 /// Where bundles are looked for: a folder of exports if there is one, and the embedded bundle.
 #[derive(Clone, Debug)]
 pub struct BundleStore {
@@ -67,20 +70,31 @@ impl BundleStore {
     /// # Errors
     /// When the folder cannot be listed or a manifest does not parse.
     pub fn list(&self) -> Result<Vec<(Option<PathBuf>, Manifest)>, BundleError> {
-        let mut found = Vec::new();
+        self.list_each()?
+            .into_iter()
+            .map(|(folder, manifest)| Ok((folder, manifest?)))
+            .collect()
+    }
+
+    /// As [`BundleStore::list`], with the error of each manifest that does not read or parse.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn list_each(&self) -> Result<Vec<Listed>, BundleError> {
+        let mut found: Vec<Listed> = Vec::new();
         if let Some(exports) = &self.exports {
             for folder in bundle_folders(exports)? {
                 let path = folder.join(MANIFEST_FILE);
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|source| BundleError::Unreadable { path, source })?;
-                let manifest = Manifest::parse(&folder.display().to_string(), &text)?;
+                let manifest = std::fs::read_to_string(&path)
+                    .map_err(|source| BundleError::Unreadable { path, source })
+                    .and_then(|text| Manifest::parse(&folder.display().to_string(), &text));
                 found.push((Some(folder), manifest));
             }
         }
         for (name, bytes) in EMBEDDED {
             if *name == MANIFEST_FILE {
                 let text = String::from_utf8_lossy(bytes);
-                found.push((None, Manifest::parse("the embedded bundle", &text)?));
+                found.push((None, Manifest::parse("the embedded bundle", &text)));
             }
         }
         Ok(found)

@@ -2,14 +2,18 @@
 
 use super::sidecar::BuildRecord;
 use super::store::describe;
-use super::{EngineError, EngineStore, KeyFields, StoredEngine, TensorRtFields, atomic};
+use super::{
+    Device, EngineError, EngineStore, KeyFields, OptionFields, StoredEngine, TensorRtFields,
+    atomic, store,
+};
 use crate::bundle::{Bundle, Component, ComponentEntry};
 use crate::tensorrt::{
     self, BuildOptions, BuildProgress, Builder, BuiltPlan, DeviceIdentity, EngineTensor, Flavour,
     Library, ProfilingVerbosity, RTX_CAPABILITIES, Target, driver,
 };
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Workspace limit when nobody says.
 pub const DEFAULT_WORKSPACE_BYTES: u64 = 256 << 20;
@@ -31,8 +35,26 @@ pub struct BuildSettings {
     pub flavour: Option<Flavour>,
     /// Where tactic timings are kept; without it in the engines folder.
     pub timing_cache: Option<PathBuf>,
-    /// Build what is there already, too.
+    /// Build existing engines again, too, without earlier tactic timings.
     pub force: bool,
+    /// Ordinal of the CUDA device to build on.
+    pub device: usize,
+    /// Longest wait for another build in the same folder; `None` for as long as it takes.
+    pub lock_wait: Option<Duration>,
+    /// What to record about the machine, by name.
+    pub machine: BTreeMap<String, String>,
+}
+
+impl BuildSettings {
+    /// The options that are part of an engine's key.
+    pub fn option_fields(&self) -> OptionFields {
+        OptionFields {
+            workspace_bytes: self.workspace_bytes,
+            profiling: self.profiling,
+            optimization_level: self.optimization_level,
+            tf32: self.tf32,
+        }
+    }
 }
 
 impl Default for BuildSettings {
@@ -46,6 +68,9 @@ impl Default for BuildSettings {
             flavour: None,
             timing_cache: None,
             force: false,
+            device: 0,
+            lock_wait: None,
+            machine: BTreeMap::new(),
         }
     }
 }
@@ -99,9 +124,8 @@ impl BuildHost {
                 target: Target::Capabilities(list.clone()),
             });
         }
-        let device = driver::device(0).map_err(|error| EngineError::NoDevice {
-            reason: error.to_string(),
-        })?;
+        let ordinal = i32::try_from(settings.device).unwrap_or(i32::MAX);
+        let device = driver::device(ordinal).map_err(|source| EngineError::NoDevice { source })?;
         let library = tensorrt::load(settings.flavour)?;
         library.runs_on(&device.name, device.compute_capability)?;
         Ok(Self {
@@ -158,15 +182,35 @@ pub struct BuildPlan {
     /// Engines that are there.
     pub present: Vec<StoredEngine>,
     /// Components to build.
-    pub missing: Vec<Component>,
+    pub missing: Vec<Planned>,
+}
+
+/// A component to build.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned {
+    /// Which one.
+    pub component: Component,
+    /// Seconds that it took before, on whatever device; `None` where no record of it exists.
+    pub seconds: Option<f64>,
+    /// Bytes of the engine: the earlier one's, or those of the ONNX file.
+    pub bytes: u64,
 }
 
 /// Follows a build.
 pub trait BuildWatch: BuildProgress {
     /// Another process is building; this one waits for it.
     fn waiting(&self);
-    /// A component is about to be built: the n-th (from 0) of so many.
-    fn component(&self, name: &str, index: usize, of: usize);
+    /// A component is about to be built: the n-th (from 0) of so many; `seconds` is what it took
+    /// the last time, where that is recorded.
+    fn component(&self, name: &str, index: usize, of: usize, seconds: Option<f64>);
+    /// A component is built, or was found whole.
+    fn done(&self, built: &Built) {
+        let _ = built;
+    }
+    /// Whether the user has ended the build.
+    fn cancelled(&self) -> bool {
+        false
+    }
 }
 
 /// One component after [`build_bundle`].
@@ -194,10 +238,48 @@ impl BuildPlan {
             let key = fields(host, bundle, component, settings).key();
             match store.get(bundle.manifest(), component.name(), &key) {
                 Some(engine) if !settings.force => plan.present.push(engine),
-                _ => plan.missing.push(component),
+                _ => plan.missing.push(planned(store, bundle, component)),
             }
         }
         plan
+    }
+
+    /// Bytes that the missing engines will take, as far as earlier builds tell.
+    pub fn bytes(&self) -> u64 {
+        self.missing.iter().map(|planned| planned.bytes).sum()
+    }
+
+    /// Seconds that the build will take; `None` when a component has no record.
+    pub fn seconds(&self) -> Option<f64> {
+        self.missing.iter().map(|planned| planned.seconds).sum()
+    }
+}
+
+/// What an earlier build of a component of this model, size and precision took; the same export's
+/// before another's, then the slowest.
+fn planned(store: &EngineStore, bundle: &Bundle, component: Component) -> Planned {
+    let entry = bundle.component(component);
+    let earlier = store
+        .engines(Some(bundle.manifest()))
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|engine| engine.sidecar.component == component.name())
+        .max_by(|a, b| {
+            let rank = |engine: &StoredEngine| {
+                let same = engine.sidecar.fields.onnx_sha256 == entry.sha256;
+                (same, engine.sidecar.build.seconds)
+            };
+            rank(a)
+                .partial_cmp(&rank(b))
+                .unwrap_or(std::cmp::Ordering::Equal)
+        });
+    Planned {
+        component,
+        seconds: earlier.as_ref().map(|engine| engine.sidecar.build.seconds),
+        bytes: earlier.map_or_else(
+            || bundle.graph(component).map_or(0, |onnx| onnx.len() as u64),
+            |engine| engine.sidecar.plan.bytes,
+        ),
     }
 }
 
@@ -214,30 +296,47 @@ pub fn build_bundle(
     settings: &BuildSettings,
     watch: &dyn BuildWatch,
 ) -> Result<Vec<Built>, EngineError> {
-    let total = BuildPlan::new(store, host, bundle, settings).missing.len();
+    let plan = BuildPlan::new(store, host, bundle, settings);
+    let total = plan.missing.len();
+    let wait = atomic::Wait {
+        limit: settings.lock_wait,
+        waiting: &|| watch.waiting(),
+        cancelled: &|| watch.cancelled(),
+    };
+    // Looked at without the lock, so that a second boot writes nothing.
+    if !store.remains()?.is_empty()
+        && let Ok(_lock) = atomic::Lock::take(store.folder(), &atomic::Wait::NONE)
+    {
+        atomic::remove(&store.remains()?)?;
+    }
     let mut builder: Option<Builder> = None;
-    let mut all = Vec::new();
-    let mut index = 0;
+    let mut all: Vec<Built> = Vec::new();
+    let mut finish = |engine, new| {
+        let built = Built { engine, new };
+        watch.done(&built);
+        all.push(built);
+    };
+    let mut present = plan.present.into_iter().peekable();
+    let mut missing = plan.missing.into_iter().enumerate();
     for component in Component::ALL {
-        let fields = fields(host, bundle, component, settings);
-        let key = fields.key();
-        let get = || store.get(bundle.manifest(), component.name(), &key);
-        if !settings.force
-            && let Some(engine) = get()
+        if let Some(engine) = present.next_if(|engine| engine.sidecar.component == component.name())
         {
-            all.push(Built { engine, new: false });
+            finish(engine, false);
             continue;
         }
-        let _lock = atomic::Lock::take(store.folder(), || watch.waiting())?;
+        let Some((index, planned)) = missing.next() else {
+            continue;
+        };
+        let fields = fields(host, bundle, component, settings);
+        let _lock = atomic::Lock::take(store.folder(), &wait)?;
         // Whoever had the lock may have built just this.
         if !settings.force
-            && let Some(engine) = get()
+            && let Some(engine) = store.get(bundle.manifest(), component.name(), &fields.key())
         {
-            all.push(Built { engine, new: false });
+            finish(engine, false);
             continue;
         }
-        watch.component(component.name(), index, total);
-        index += 1;
+        watch.component(component.name(), index, total, planned.seconds);
         let builder = match &mut builder {
             Some(builder) => builder,
             None => builder.insert(Builder::new(&host.library)?),
@@ -245,7 +344,7 @@ pub fn build_bundle(
         let engine = build_one(
             store, host, builder, bundle, component, fields, settings, watch,
         )?;
-        all.push(Built { engine, new: true });
+        finish(engine, true);
     }
     Ok(all)
 }
@@ -279,7 +378,10 @@ fn build_one(
     let manifest = bundle.manifest();
     let name = describe(manifest, component.name());
     let cache = timing_cache(store, host, settings);
-    if let Some(path) = &cache {
+    if let Some(path) = &cache
+        && builder.timing_cache().is_empty()
+        && !settings.force
+    {
         // None yet, or unreadable: the build makes a new one.
         builder.set_timing_cache(std::fs::read(path).unwrap_or_default());
     }
@@ -296,7 +398,7 @@ fn build_one(
         component.name(),
         fields,
         &plan.bytes,
-        record(&plan, mem_available_bytes),
+        record(&plan, settings, mem_available_bytes),
     )?;
     if let Some(path) = &cache
         && !builder.timing_cache().is_empty()
@@ -306,7 +408,11 @@ fn build_one(
     Ok(engine)
 }
 
-fn record(plan: &BuiltPlan, mem_available_bytes: Option<u64>) -> BuildRecord {
+fn record(
+    plan: &BuiltPlan,
+    settings: &BuildSettings,
+    mem_available_bytes: Option<u64>,
+) -> BuildRecord {
     BuildRecord {
         seconds: plan.took.as_secs_f64(),
         finished_unix_s: SystemTime::now()
@@ -319,6 +425,7 @@ fn record(plan: &BuiltPlan, mem_available_bytes: Option<u64>) -> BuildRecord {
         tactics_skipped: plan.facts.tactics_skipped,
         mem_available_bytes,
         warnings: plan.facts.warnings.clone(),
+        machine: settings.machine.clone(),
     }
 }
 
@@ -334,16 +441,8 @@ fn timing_cache(
     if let Some(path) = &settings.timing_cache {
         return Some(path.clone());
     }
-    let device = host.device.as_ref()?;
-    let name: String = device
-        .name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect();
-    Some(store.folder().join(format!(
-        "timing-{}-{name}.cache",
-        host.library.full_version()
-    )))
+    let device = Device::new(&host.library, host.device.clone()?);
+    Some(store.folder().join(store::timing_cache_name(&device)))
 }
 
 /// Compares the network that TensorRT made with the manifest.

@@ -25,12 +25,12 @@ pub enum EngineError {
     },
     /// There is no device to build for.
     #[error(
-        "{reason}; engines are built on the device that runs them. Without a GPU, TensorRT-RTX can \
-         build for named GPUs: --compute-capability 8.9 (or all)"
+        "{source}; engines are built on the device that runs them{}",
+        without_gpu()
     )]
     NoDevice {
-        /// What the driver check said.
-        reason: String,
+        /// What the driver check reported.
+        source: tensorrt::Error,
     },
     /// A compute capability that does not parse.
     #[error(
@@ -89,10 +89,51 @@ pub enum EngineError {
         /// The device here.
         here: String,
     },
+    /// Several engines fit and none is preferred.
+    #[error(
+        "several engines fit {wanted}, built with {options}; name one with --engine-options, or \
+         remove the others"
+    )]
+    Ambiguous {
+        /// Model, component, device.
+        wanted: String,
+        /// Their options.
+        options: String,
+    },
+    /// Engines fit, but none was built with the named options.
+    #[error("no engine for {wanted} was built with {options}, only with {existing}")]
+    OtherOptions {
+        /// Model, component, device.
+        wanted: String,
+        /// The options asked for.
+        options: String,
+        /// What there is.
+        existing: String,
+    },
+    /// There is no engines folder.
+    #[error("there is no engines folder {folder}; masklet build makes it")]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Another process has held the lock for too long.
+    #[error("another process has held the lock of {folder} for {seconds} s; try again later")]
+    Locked {
+        /// The engines folder.
+        folder: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The user ended the wait for a lock.
+    #[error("interrupted while waiting for another build in {folder}")]
+    Interrupted {
+        /// The engines folder.
+        folder: PathBuf,
+    },
     /// A plan was cut off.
     #[error(
         "{plan} has {found} bytes, it had {built} when it was built: it was cut off or overwritten; \
-         build again with masklet build --force"
+         masklet build builds it again"
     )]
     Truncated {
         /// The plan.
@@ -105,20 +146,42 @@ pub enum EngineError {
     /// A plan was changed.
     #[error(
         "{plan} is not the plan that was built (its SHA-256 differs): it was damaged or overwritten; \
-         build again with masklet build --force"
+         masklet build builds it again"
     )]
     Damaged {
         /// The plan.
         plan: String,
     },
+    /// A sidecar of another version of this program.
+    #[error(
+        "{path} is a record of format {found}, this version reads {known}; masklet build builds the \
+         engine again"
+    )]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The format that is read.
+        known: u32,
+    },
     /// A sidecar that does not parse.
-    #[error("{path} does not read as an engine's sidecar: {message}; build again with --force")]
+    #[error("{path} is not a valid record of an engine: {message}; masklet build builds it again")]
     Sidecar {
         /// The file.
         path: PathBuf,
         /// What the parser said.
         message: String,
     },
+}
+
+/// What a machine that can have no engines of its own can do.
+fn without_gpu() -> &'static str {
+    if cfg!(target_arch = "x86_64") {
+        ". Without a GPU, TensorRT-RTX can build for named GPUs: --compute-capability 8.9 (or all)"
+    } else {
+        ""
+    }
 }
 
 impl EngineError {

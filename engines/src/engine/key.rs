@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// Raised when the meaning of a field changes.
-const KEY_FORMAT: u32 = 1;
+const KEY_FORMAT: u32 = 2;
 
 /// The TensorRT that builds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ impl fmt::Display for TensorRtFields {
     }
 }
 
-/// The options of a build.
+/// The options of a build. Their text, `workspace=256MiB,tf32`, names them on the command line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OptionFields {
     /// Workspace limit in bytes.
@@ -48,14 +48,89 @@ pub struct OptionFields {
     pub tf32: bool,
 }
 
+impl OptionFields {
+    /// Of what the builder is given.
+    pub fn of(options: &BuildOptions) -> Self {
+        Self {
+            workspace_bytes: options.workspace_bytes,
+            profiling: options.profiling,
+            optimization_level: options.optimization_level,
+            tf32: options.tf32,
+        }
+    }
+}
+
+impl fmt::Display for OptionFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MIB: u64 = 1 << 20;
+        if self.workspace_bytes.is_multiple_of(MIB) {
+            write!(f, "workspace={}MiB", self.workspace_bytes / MIB)?;
+        } else {
+            write!(f, "workspace={}", self.workspace_bytes)?;
+        }
+        if let Some(level) = self.optimization_level {
+            write!(f, ",level={level}")?;
+        }
+        if self.profiling == ProfilingVerbosity::Detailed {
+            f.write_str(",detailed")?;
+        }
+        if self.tf32 {
+            f.write_str(",tf32")?;
+        }
+        Ok(())
+    }
+}
+
+/// A device as far as a plan depends on it: a plan runs on others of its compute capability, but
+/// its tactics were timed, and its memory was chosen, on this kind.
+///
+/// Every Orin module has the same name and compute capability; they differ in the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceFields {
+    /// The driver's name of it.
+    pub name: String,
+    /// Streaming multiprocessors that are switched on.
+    pub multiprocessors: u32,
+    /// Memory in GiB, rounded up to a power of two: what the driver reports for one module differs
+    /// a little from one system release to the next.
+    pub memory_gib: u64,
+    /// L2 cache in bytes.
+    pub l2_bytes: u64,
+}
+
+impl DeviceFields {
+    /// Of a device.
+    pub fn of(device: &DeviceIdentity) -> Self {
+        Self {
+            name: device.name.clone(),
+            multiprocessors: device.multiprocessors,
+            memory_gib: device.memory_bytes.div_ceil(1 << 30).next_power_of_two(),
+            l2_bytes: device.l2_bytes,
+        }
+    }
+}
+
+impl fmt::Display for DeviceFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}, {} SMs, {} GiB, {} KiB L2",
+            self.name,
+            self.multiprocessors,
+            self.memory_gib,
+            self.l2_bytes >> 10
+        )
+    }
+}
+
 /// What the plan is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetFields {
     /// Compute capabilities, "8.7".
     pub compute_capabilities: Vec<String>,
-    /// The device's name; null where a plan serves every device of its compute capabilities
+    /// The device; null where a plan serves every device of its compute capabilities
     /// (TensorRT-RTX).
-    pub device: Option<String>,
+    pub device: Option<DeviceFields>,
 }
 
 impl TargetFields {
@@ -64,7 +139,7 @@ impl TargetFields {
         let (major, minor) = device.compute_capability;
         Self {
             compute_capabilities: vec![format!("{major}.{minor}")],
-            device: (flavour == Flavour::TensorRt).then(|| device.name.clone()),
+            device: (flavour == Flavour::TensorRt).then(|| DeviceFields::of(device)),
         }
     }
 
@@ -84,7 +159,10 @@ impl TargetFields {
         let (major, minor) = device.compute_capability;
         self.compute_capabilities
             .contains(&format!("{major}.{minor}"))
-            && self.device.as_ref().is_none_or(|name| *name == device.name)
+            && self
+                .device
+                .as_ref()
+                .is_none_or(|built| *built == DeviceFields::of(device))
     }
 }
 
@@ -139,12 +217,7 @@ impl KeyFields {
             precision,
             inputs: entry.inputs.clone(),
             outputs: entry.outputs.clone(),
-            options: OptionFields {
-                workspace_bytes: options.workspace_bytes,
-                profiling: options.profiling,
-                optimization_level: options.optimization_level,
-                tf32: options.tf32,
-            },
+            options: OptionFields::of(options),
             tensorrt,
             target,
         }

@@ -8,6 +8,7 @@
 //! Not here: talking to TensorRT ([`crate::tensorrt`]), printing, running engines.
 
 mod atomic;
+mod check;
 mod compile;
 mod error;
 mod key;
@@ -17,12 +18,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use check::{ComponentState, EngineState, readiness};
 pub use compile::{
-    BuildHost, BuildPlan, BuildSettings, BuildWatch, Built, DEFAULT_WORKSPACE_BYTES, build_bundle,
-    parse_compute_capabilities,
+    BuildHost, BuildPlan, BuildSettings, BuildWatch, Built, DEFAULT_WORKSPACE_BYTES, Planned,
+    build_bundle, parse_compute_capabilities,
 };
 pub use error::EngineError;
-pub use key::{EngineKey, KeyFields, OptionFields, TargetFields, TensorRtFields};
+pub use key::{DeviceFields, EngineKey, KeyFields, OptionFields, TargetFields, TensorRtFields};
 pub use place::{ENGINES_ENV, SYSTEM_FOLDER, default_folder, search_folders};
 pub use sidecar::{BuildRecord, Measured, PlanFile, Sidecar};
-pub use store::{Device, EngineStore, Problem, StoredEngine, Wanted};
+pub use store::{Device, EngineStore, Problem, StoredEngine, Verified, Wanted};

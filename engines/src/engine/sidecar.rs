@@ -2,10 +2,11 @@
 
 use super::{EngineError, EngineKey, KeyFields, atomic};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The format of sidecars that this version writes and reads.
-pub(super) const SIDECAR_FORMAT: u32 = 1;
+pub(super) const SIDECAR_FORMAT: u32 = 2;
 
 /// The plan's file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,10 @@ pub struct BuildRecord {
     pub mem_available_bytes: Option<u64>,
     /// TensorRT's warnings.
     pub warnings: Vec<String>,
+    /// The machine that built it (driver, system release, power mode, clocks), by name; not in the
+    /// key, since an engine runs without them being the same.
+    #[serde(default)]
+    pub machine: BTreeMap<String, String>,
 }
 
 /// What an engine takes on its device, known once it has been loaded there.
@@ -86,14 +91,21 @@ impl Sidecar {
             path: path.to_owned(),
             message,
         };
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let Format { format } =
+            serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+        if format != SIDECAR_FORMAT {
+            return Err(EngineError::OtherFormat {
+                path: path.to_owned(),
+                found: format,
+                known: SIDECAR_FORMAT,
+            });
+        }
         let sidecar: Self =
             serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-        if sidecar.format != SIDECAR_FORMAT {
-            return Err(damaged(format!(
-                "it has format {}, this version reads {SIDECAR_FORMAT}",
-                sidecar.format
-            )));
-        }
         if sidecar.key != sidecar.fields.key() {
             return Err(damaged("its key is not the hash of its fields".to_owned()));
         }

@@ -8,6 +8,9 @@ fn orin() -> DeviceIdentity {
     DeviceIdentity {
         name: "Orin".to_owned(),
         compute_capability: (8, 7),
+        multiprocessors: 16,
+        memory_bytes: 65_795_194_880,
+        l2_bytes: 4 << 20,
     }
 }
 
@@ -56,6 +59,7 @@ fn record(finished_unix_s: u64) -> BuildRecord {
         tactics_skipped: 0,
         mem_available_bytes: None,
         warnings: Vec::new(),
+        machine: std::collections::BTreeMap::new(),
     }
 }
 
@@ -76,6 +80,7 @@ fn find(
             component: Component::TrackStep,
         },
         device,
+        None,
     )
 }
 
@@ -104,7 +109,15 @@ fn every_field_decides_the_key() {
     changed("capability", &|f| {
         f.target.compute_capabilities = vec!["8.6".to_owned()];
     });
-    changed("device", &|f| f.target.device = Some("Xavier".to_owned()));
+    let device = |change: &dyn Fn(&mut DeviceFields), f: &mut KeyFields| {
+        change(f.target.device.as_mut().unwrap());
+    };
+    changed("device", &|f| device(&|d| d.name = "Xavier".to_owned(), f));
+    changed("multiprocessors", &|f| {
+        device(&|d| d.multiprocessors = 8, f);
+    });
+    changed("memory", &|f| device(&|d| d.memory_gib = 8, f));
+    changed("L2", &|f| device(&|d| d.l2_bytes = 2 << 20, f));
     for (i, (what, key)) in keys.iter().enumerate() {
         for (other, same) in &keys[..i] {
             assert_ne!(key, same, "{what} gives the key of {other}");
@@ -134,7 +147,146 @@ fn what_was_put_is_found_by_key_and_by_device() {
     engine.record(measured).unwrap();
     let again = find(&store, &bundle, &here()).unwrap();
     assert_eq!(again.sidecar.measured, Some(measured));
-    assert!(store.verify().is_empty());
+    let verified = store.verify().unwrap();
+    assert!(verified.whole == 1 && verified.problems.is_empty());
+}
+
+/// Every Orin module has the same name and compute capability.
+#[test]
+fn engines_of_another_module_do_not_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EngineStore::open(Some(dir.path()));
+    let bundle = Bundle::embedded().unwrap();
+    let engine = put(&store, &bundle, fields(&bundle), b"a plan");
+    // What the driver reports for one module differs a little between system releases.
+    let mut same = here();
+    same.identity.memory_bytes -= 1 << 30;
+    engine.fits(&same).unwrap();
+    let state = |device: &Device| {
+        readiness(&store, bundle.manifest(), device, None, true)
+            .unwrap()
+            .into_iter()
+            .find(|state| state.component == "track_step")
+            .unwrap()
+    };
+    assert_eq!(state(&same).state, EngineState::Ready);
+    let mut nano = here();
+    nano.identity.multiprocessors = 8;
+    nano.identity.memory_bytes = 7 << 30;
+    for device in [&nano, &{
+        let mut smaller = here();
+        smaller.identity.multiprocessors = 8;
+        smaller
+    }] {
+        let text = engine.fits(device).unwrap_err().to_string();
+        assert!(text.contains("16 SMs") && text.contains("8 SMs"), "{text}");
+        assert!(find(&store, &bundle, device).is_err());
+        assert_eq!(state(device).state, EngineState::OtherModule);
+    }
+    assert_ne!(
+        super::store::timing_cache_name(&here()),
+        super::store::timing_cache_name(&nano)
+    );
+}
+
+#[test]
+fn options_decide_between_engines_that_fit_and_the_clock_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EngineStore::open(Some(dir.path()));
+    let bundle = Bundle::embedded().unwrap();
+    let choose = |options: Option<&str>| {
+        let wanted = Wanted {
+            bundle: &bundle,
+            component: Component::TrackStep,
+        };
+        store.find(wanted, &here(), options)
+    };
+    let add = |seconds: u64, change: &dyn Fn(&mut OptionFields)| {
+        let mut fields = fields(&bundle);
+        change(&mut fields.options);
+        let record = record(seconds);
+        store
+            .put(bundle.manifest(), "track_step", fields, b"a plan", record)
+            .unwrap()
+    };
+    let tf32 = add(2_000_000_000, &|o| o.tf32 = true);
+    assert_eq!(
+        choose(None).unwrap().sidecar.key,
+        tf32.sidecar.key,
+        "the only one"
+    );
+    let level = add(2_000_000_001, &|o| o.optimization_level = Some(5));
+    let text = choose(None).unwrap_err().to_string();
+    assert!(text.contains("workspace=256MiB,tf32"), "{text}");
+    assert!(text.contains("--engine-options"), "{text}");
+    // The default options win, although the board's clock was at 1970 when it was built.
+    let default = add(0, &|_| {});
+    assert_eq!(choose(None).unwrap().sidecar.key, default.sidecar.key);
+    let named = choose(Some("workspace=256MiB,level=5")).unwrap();
+    assert_eq!(named.sidecar.key, level.sidecar.key);
+    let text = choose(Some("workspace=1MiB")).unwrap_err().to_string();
+    assert!(text.contains("workspace=256MiB,tf32"), "{text}");
+}
+
+/// What is there at any moment of a killed or running build.
+#[test]
+fn remains_of_killed_processes_are_no_engines_and_no_problems() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EngineStore::open(Some(dir.path()));
+    let bundle = Bundle::embedded().unwrap();
+    let fields = fields(&bundle);
+    let engine = put(&store, &bundle, fields.clone(), b"a plan");
+    let folder = engine.plan_path().parent().unwrap().to_owned();
+    let left = [
+        dir.path().join(".unfinished-1-timing-x.cache"),
+        folder.join(".unfinished-1-x.json"),
+        folder.join("track_step-0000-00000000.plan"),
+        folder.join("track_step-1111.json"),
+    ];
+    for path in &left {
+        std::fs::write(path, b"").unwrap();
+    }
+    assert_eq!(store.list().unwrap().len(), 1);
+    let verified = store.verify().unwrap();
+    assert_eq!(verified.whole, 1);
+    // The record that is empty was damaged after it was written.
+    assert_eq!(verified.problems.len(), 1);
+    assert_eq!(verified.problems[0].path, left[3]);
+    let mut remains = store.remains().unwrap();
+    remains.sort();
+    let mut expected = left.to_vec();
+    expected.sort();
+    assert_eq!(remains, expected);
+    // Killed between the plan and the record of a second build of the same engine: the first stays.
+    let second = folder.join(format!("track_step-{}-ffffffff.plan", fields.key().short()));
+    std::fs::write(&second, b"a new plan").unwrap();
+    let key = fields.key();
+    assert!(store.get(bundle.manifest(), "track_step", &key).is_some());
+    let again = put(&store, &bundle, fields, b"a newer plan");
+    assert!(!engine.plan_path().exists());
+    assert_eq!(again.plan().unwrap(), b"a newer plan");
+    store.prune(false, None, |_| true).unwrap();
+    assert!(left.iter().all(|path| !path.exists()) && !second.exists());
+    assert!(store.verify().unwrap().problems.is_empty());
+}
+
+#[test]
+fn a_record_of_an_earlier_version_is_stale_and_not_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EngineStore::open(Some(dir.path()));
+    let bundle = Bundle::embedded().unwrap();
+    let engine = put(&store, &bundle, fields(&bundle), b"a plan");
+    let text = std::fs::read_to_string(engine.sidecar_path()).unwrap();
+    let old = text.replacen("\"format\": 2", "\"format\": 1", 1);
+    assert_ne!(text, old);
+    std::fs::write(engine.sidecar_path(), old).unwrap();
+    assert!(store.verify().unwrap().problems.is_empty());
+    assert!(store.remains().unwrap().is_empty());
+    let states = readiness(&store, bundle.manifest(), &here(), None, false).unwrap();
+    let state = states.iter().find(|s| s.component == "track_step").unwrap();
+    assert_eq!(state.state, EngineState::Stale);
+    store.prune(false, None, |_| true).unwrap();
+    assert!(!engine.plan_path().exists() && !engine.sidecar_path().exists());
 }
 
 #[test]
@@ -161,6 +313,7 @@ fn another_version_or_device_is_refused_in_one_sentence() {
     other.identity = DeviceIdentity {
         name: "NVIDIA Thor".to_owned(),
         compute_capability: (11, 0),
+        ..orin()
     };
     let text = engine.fits(&other).unwrap_err().to_string();
     assert!(
@@ -170,7 +323,7 @@ fn another_version_or_device_is_refused_in_one_sentence() {
     assert!(!text.contains('\n'), "{text}");
     let text = find(&store, &bundle, &other).unwrap_err().to_string();
     assert!(text.contains("track_step of edgetam_small"), "{text}");
-    assert!(text.contains("one for Orin"), "{text}");
+    assert!(text.contains("one for Orin, 16 SMs, 64 GiB"), "{text}");
 }
 
 #[test]
@@ -195,12 +348,27 @@ fn cut_off_and_changed_plans_are_named() {
     std::fs::write(&path, b"a PLAN").unwrap();
     let text = engine.plan().unwrap_err().to_string();
     assert!(text.contains("SHA-256"), "{text}");
-    let problems = store.verify();
-    assert_eq!(problems.len(), 1);
+    // Nor one that was changed at equal length.
+    assert!(
+        store
+            .get(bundle.manifest(), "track_step", &fields.key())
+            .is_none()
+    );
+    let state = |deep| {
+        readiness(&store, bundle.manifest(), &here(), None, deep)
+            .unwrap()
+            .into_iter()
+            .find(|state| state.component == "track_step")
+            .unwrap()
+            .state
+    };
+    assert_eq!(state(false), EngineState::Ready);
+    assert_eq!(state(true), EngineState::Damaged);
+    assert_eq!(store.verify().unwrap().problems.len(), 1);
 
     std::fs::write(engine.sidecar_path(), b"{ not json").unwrap();
     assert!(matches!(
-        store.verify()[0].error,
+        store.verify().unwrap().problems[0].error,
         EngineError::Sidecar { .. }
     ));
     assert!(find(&store, &bundle, &here()).is_err());
@@ -238,9 +406,9 @@ fn prune_removes_what_nobody_wants_and_what_killed_builds_left() {
     std::fs::write(&unfinished, b"x").unwrap();
 
     let wanted = |engine: &StoredEngine| engine.fits(&here()).is_ok();
-    let would = store.prune(true, wanted).unwrap();
+    let would = store.prune(true, None, wanted).unwrap();
     assert!(would.contains(&gone.plan_path()) && gone.plan_path().exists());
-    store.prune(false, wanted).unwrap();
+    store.prune(false, None, wanted).unwrap();
     assert!(keep.plan_path().exists() && keep.sidecar_path().exists());
     for path in [
         gone.plan_path(),
@@ -267,16 +435,31 @@ fn a_failed_write_leaves_nothing() {
 }
 
 #[test]
-fn the_lock_lets_one_in_at_a_time() {
+fn the_lock_lets_one_in_at_a_time_and_waits_have_an_end() {
     let dir = tempfile::tempdir().unwrap();
-    let first = atomic::Lock::take(dir.path(), || panic!("nobody has it")).unwrap();
+    let first = atomic::Lock::take(dir.path(), &atomic::Wait::NONE).unwrap();
+    let refused = atomic::Lock::take(dir.path(), &atomic::Wait::NONE).err();
+    assert!(matches!(refused, Some(EngineError::Locked { .. })));
+    // The first signal ends the wait.
+    let told = std::cell::Cell::new(0);
+    let wait = atomic::Wait {
+        limit: None,
+        waiting: &|| told.set(told.get() + 1),
+        cancelled: &|| told.get() > 0,
+    };
+    let ended = atomic::Lock::take(dir.path(), &wait).err();
+    assert!(matches!(ended, Some(EngineError::Interrupted { .. })));
     let folder = dir.path().to_owned();
     let (told, waiting) = std::sync::mpsc::channel();
     let second = std::thread::spawn(move || {
-        atomic::Lock::take(&folder, || told.send(()).unwrap()).unwrap();
+        let wait = atomic::Wait {
+            limit: None,
+            waiting: &|| told.send(()).unwrap(),
+            cancelled: &|| false,
+        };
+        atomic::Lock::take(&folder, &wait).unwrap();
     });
     waiting.recv().unwrap();
-    assert!(!second.is_finished());
     drop(first);
     second.join().unwrap();
 }

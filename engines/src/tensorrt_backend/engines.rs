@@ -31,11 +31,12 @@ pub(super) fn find(
     library: &Library,
     device: &Arc<Device>,
     fits: &engine::Device,
+    options: Option<&str>,
 ) -> Result<Vec<(Component, StoredEngine, Measured)>, BackendError> {
     Component::ALL
         .into_iter()
         .map(|component| {
-            let mut stored = store.find(Wanted { bundle, component }, fits)?;
+            let mut stored = store.find(Wanted { bundle, component }, fits, options)?;
             let measured = match stored.sidecar.measured {
                 Some(measured) => measured,
                 None => {

@@ -62,7 +62,7 @@ pub(crate) fn recorded_needs(
     objects: usize,
 ) -> Result<Needs, BackendError> {
     let store = EngineStore::open(options.engines.as_deref());
-    let known = store.list();
+    let known = store.list()?;
     let measured = Component::ALL
         .into_iter()
         .map(|component| {
@@ -139,7 +139,14 @@ impl TensorRtBackend {
         device.bind()?;
         let store = EngineStore::open(options.engines.as_deref());
         let fits = engine::Device::new(&library, identity);
-        let found = engines::find(bundle, &store, &library, &device, &fits)?;
+        let found = engines::find(
+            bundle,
+            &store,
+            &library,
+            &device,
+            &fits,
+            options.engine_options.as_deref(),
+        )?;
         Ok(Self {
             loaded: RefCell::default(),
             transfer: OnceCell::new(),

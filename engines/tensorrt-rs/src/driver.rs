@@ -11,13 +11,19 @@ use std::ffi::{c_char, c_int};
 
 const DRIVER: &str = "libcuda.so.1";
 
-/// Name and compute capability of a device: what an engine is built for.
+/// What a device is, as far as an engine depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceIdentity {
     /// The driver's name of it: "Orin", "NVIDIA H100 80GB HBM3".
     pub name: String,
     /// (8, 7) for Orin.
     pub compute_capability: (u32, u32),
+    /// Streaming multiprocessors; on a Jetson the power mode may switch some off.
+    pub multiprocessors: u32,
+    /// All its memory in bytes.
+    pub memory_bytes: u64,
+    /// Its L2 cache in bytes.
+    pub l2_bytes: u64,
 }
 
 /// Initialises the driver (`cuInit`), which may be done any number of times.
@@ -42,13 +48,15 @@ pub fn device(ordinal: i32) -> super::Result<DeviceIdentity> {
     };
     let mut device: c_int = 0;
     let mut name = [0 as c_char; 256];
-    let mut capability: [c_int; 2] = [0; 2];
+    let mut values: [c_int; 4] = [0; 4];
+    let mut memory: usize = 0;
     // SAFETY: the signatures are those of CUDA's driver API, stable since CUDA 2; every pointer is
     // to memory of the stated size that lives through the call.
     unsafe {
         type Get = unsafe extern "C" fn(*mut c_int, c_int) -> c_int;
         type Name = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int;
         type Attribute = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int;
+        type Memory = unsafe extern "C" fn(*mut usize, c_int) -> c_int;
         let code = symbol::<Get>(&driver, "cuDeviceGet")?(&raw mut device, ordinal);
         if code != 0 {
             return Err(failed("cuDeviceGet", code));
@@ -59,16 +67,25 @@ pub fn device(ordinal: i32) -> super::Result<DeviceIdentity> {
             return Err(failed("cuDeviceGetName", code));
         }
         let attribute = symbol::<Attribute>(&driver, "cuDeviceGetAttribute")?;
-        // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR.
-        for (value, key) in capability.iter_mut().zip([75, 76]) {
+        // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR, _MULTIPROCESSOR_COUNT,
+        // _L2_CACHE_SIZE.
+        for (value, key) in values.iter_mut().zip([75, 76, 16, 38]) {
             let code = attribute(value, key, device);
             if code != 0 {
                 return Err(failed("cuDeviceGetAttribute", code));
             }
         }
+        let code = symbol::<Memory>(&driver, "cuDeviceTotalMem_v2")?(&raw mut memory, device);
+        if code != 0 {
+            return Err(failed("cuDeviceTotalMem", code));
+        }
+        let [major, minor, multiprocessors, l2_bytes] = values.map(c_int::unsigned_abs);
         Ok(DeviceIdentity {
             name: super::result::text(name.as_ptr()),
-            compute_capability: (capability[0].unsigned_abs(), capability[1].unsigned_abs()),
+            compute_capability: (major, minor),
+            multiprocessors,
+            memory_bytes: memory as u64,
+            l2_bytes: l2_bytes.into(),
         })
     }
 }
@@ -86,15 +103,24 @@ fn loaded() -> super::Result<Library> {
     let code = unsafe { symbol::<CuInitFn>(&library, "cuInit")?(0) };
     match code {
         0 => Ok(library),
-        100 => Err(driver_error(
+        100 => Err(Error::new(
+            ErrorKind::NotReady,
             "the CUDA driver is there but sees no device (cuInit gives error 100); is the GPU \
-             visible to this container or user?"
+             visible to this container or user?",
+        )),
+        // The driver's library and the kernel's module differ: only an installation helps.
+        803 => Err(driver_error(
+            "the CUDA driver does not start: cuInit gives error 803; reboot, or install the driver \
+             that fits the kernel"
                 .to_owned(),
         )),
-        code => Err(driver_error(format!(
-            "the CUDA driver does not start: cuInit gives error {code}; reboot, or install the \
-             driver that fits the kernel"
-        ))),
+        code => Err(Error::new(
+            ErrorKind::NotReady,
+            format!(
+                "the CUDA driver does not start: cuInit gives error {code}; it may still be \
+                 loading; if not, reboot, or install the driver that fits the kernel"
+            ),
+        )),
     }
 }
 

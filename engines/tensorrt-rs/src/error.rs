@@ -15,8 +15,10 @@ pub struct Error {
 pub enum ErrorKind {
     /// No TensorRT library can be loaded, or only one that this build has no functions for.
     Library,
-    /// The CUDA driver or the device is missing or does not work.
+    /// There is no CUDA driver, no such device, or one that this TensorRT does not run on.
     Driver,
+    /// The CUDA driver exists but does not start or has no device yet: it may be loading.
+    NotReady,
     /// The ONNX parser refused the graph.
     Parse(Vec<ParserError>),
     /// The workspace limit is too small for some operation.

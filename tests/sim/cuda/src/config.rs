@@ -12,6 +12,7 @@
 //! | `WAITS` | `waits` | `0`: a stream does not wait for events, as if the program had forgotten to say so |
 //! | `POISON` | `poison` | `0`: new device memory is zero instead of 0xFF (NaN in every float format) |
 //! | `INTEGRATED`, `CAN_MAP_CHUNKS`, `COMPUTE` | – | what the device says of itself (1, 1, 87) |
+//! | `MODULE_MEMORY`, `MULTIPROCESSORS`, `L2_BYTES` | – | which Orin module it is (8 GiB, 8, 2 MiB) |
 //! | `INIT` | – | what `cuInit` answers (0; 100 is "no device") |
 //! | `REPORT` | – | file that gets the report (JSON) when the process ends |
 
@@ -57,6 +58,9 @@ pub(crate) struct Config {
     pub(crate) integrated: bool,
     pub(crate) can_map_chunks: bool,
     pub(crate) compute: i32,
+    pub(crate) module_memory: u64,
+    pub(crate) multiprocessors: i32,
+    pub(crate) l2_bytes: i32,
     pub(crate) init: i32,
     pub(crate) report: Option<std::path::PathBuf>,
 }
@@ -75,6 +79,9 @@ impl Config {
             integrated: flag("INTEGRATED", true),
             can_map_chunks: flag("CAN_MAP_CHUNKS", true),
             compute: value("COMPUTE").unwrap_or(87),
+            module_memory: value("MODULE_MEMORY").unwrap_or(8 << 30),
+            multiprocessors: value("MULTIPROCESSORS").unwrap_or(8),
+            l2_bytes: value("L2_BYTES").unwrap_or(2 << 20),
             init: value("INIT").unwrap_or(0),
             report: std::env::var_os(format!("{PREFIX}REPORT")).map(Into::into),
         };

@@ -102,9 +102,10 @@ unsafe extern "C" fn cuDeviceGetAttribute(
         1 | 2 => 1024,
         10 => 32,
         13 => 625_000,
-        16 => 8,
+        16 => config.multiprocessors,
         18 => c_int::from(config.integrated),
         19 | 31 | 41 => 1,
+        38 => config.l2_bytes,
         75 => config.compute / 10,
         76 => config.compute % 10,
         102 => c_int::from(config.can_map_chunks),
@@ -118,7 +119,7 @@ unsafe extern "C" fn cuDeviceGetAttribute(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuDeviceTotalMem_v2(bytes: *mut usize, _device: c_int) -> c_int {
     // SAFETY: as cuda.h demands.
-    unsafe { *bytes = state().config.capacity as usize };
+    unsafe { *bytes = state().config.module_memory as usize };
     SUCCESS
 }
 
