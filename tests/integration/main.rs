@@ -12,6 +12,7 @@ mod dataset;
 mod doctor;
 mod engines;
 mod example;
+mod extending;
 mod fleet;
 mod journal;
 /// Run by `make gate` only, as is every module of this name.
