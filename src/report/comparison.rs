@@ -533,6 +533,7 @@ fn forest(name: String, figures: &[&Change], x: Axis, even: f64) -> Chart {
             alpha: 1.0,
             hollow: change.interval.is_none(),
             shape: match better(change) {
+                _ if change.interval.is_none() => Shape::Circle,
                 _ if change.unlike => Shape::Square,
                 Some(true) => Shape::Triangle,
                 Some(false) => Shape::Wedge,

@@ -33,15 +33,24 @@ pub(in crate::report) fn videos(record: &RunRecord) -> Section {
         let own = clips
             .iter()
             .filter(|c| c.video == *video && c.model == *model);
-        let (mut frames, mut ms, mut together) = (0_usize, 0.0, 0_usize);
+        let (mut frames, mut ms) = (0_usize, 0.0);
         for clip in own {
             for frame in clip.counted() {
                 frames += 1;
                 ms += frame.end_to_end_ms;
-                together += clip.objects.len();
             }
         }
-        let per_frame = |value: f64| (frames > 0).then(|| value / frames as f64);
+        // Objects that join late are on fewer frames.
+        let object_frames = objects.iter().map(|object| {
+            let warm_up = object
+                .row
+                .timing
+                .as_ref()
+                .map(|timing| timing.warmup_frames);
+            warm_up.map_or(0, |warm_up| object.row.frames.saturating_sub(warm_up))
+        });
+        let object_frames = object_frames.sum::<usize>() as f64;
+        let per_frame = (frames > 0).then(|| object_frames / frames as f64);
         let number = |unit: Unit, value: Option<f64>| match value {
             Some(value) => Cell::number(unit.text(value)),
             None => Cell::missing(""),
@@ -69,7 +78,7 @@ pub(in crate::report) fn videos(record: &RunRecord) -> Section {
             )
             .with("video", video)
             .with("model", model),
-            number(Unit::Share, per_frame(together as f64)),
+            number(Unit::Share, per_frame),
             number(Unit::Percent, jf),
             verdict(objects),
         ]
