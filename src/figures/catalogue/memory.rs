@@ -79,14 +79,16 @@ pub(super) static FIGURES: [Figure; 24] = [
     .model(Report, |m| m.memory.arena_rows_not_returned.into()),
     count(
         "outside_allocations",
-        "driver allocations after warm-up",
-        "allocations of tensors outside the arena; expected: 0",
+        "driver allocations",
+        "allocations of tensors outside the arena after warm-up; expected: 0",
         "no device driver was in use",
     )
     .object("outside_allocations", Whole, |o| {
         arena(o).and_then(|a| a.outside_allocations).into()
     })
-    .model(Always, |m| m.memory.outside_allocations.into()),
+    .model(Always, |m| {
+        Value::from(m.memory.outside_allocations).written(|n| format!("{n} after warm-up"))
+    }),
     bytes(
         "gpu_alloc",
         "peak GPU allocated",

@@ -21,32 +21,32 @@ fn one_model_with_random_weights() {
 NOTE: the weights of edgetam_mini_points are a random initialisation (seed 7):
 its speed and memory are meaningful, its scores are not.
 
-model                              edgetam_mini_points
-------------------------------------------------------
-J&F (official)                                 62.50 %
-J (official)                                   75.00 %
-F (official)                                   50.00 %
-J&F (upstream)                                 70.00 %
-FPS end to end                                   16.00
-objects per frame                                 1.00
-objects x FPS                                    16.00
-FPS, networks alone                              25.00
-frame p50, end to end                          62.5 ms
-frame p95                                      62.5 ms
-frame p99                                      62.5 ms
-p95 upper bound                       needs 130 frames
-p99 upper bound                       needs 662 frames
-stability                           too short to judge
-warm-up frames                                       2
-peak arena                                    48.0 MiB
-driver allocations after warm-up                     0
-peak RSS                                     120.0 MiB
-RSS slope per video                   needs two videos
-RSS slope per frame                                  -
-memory over videos                      too few videos
-frames                                              18
-objects tracked                                      1
-objects failed                                       0
+model                   edgetam_mini_points
+-------------------------------------------
+J&F (official)                      62.50 %
+J (official)                        75.00 %
+F (official)                        50.00 %
+J&F (upstream)                      70.00 %
+FPS end to end                        16.00
+objects per frame                      1.00
+objects x FPS                         16.00
+FPS, networks alone                   25.00
+frame p50, end to end               62.5 ms
+frame p95                           62.5 ms
+frame p99                           62.5 ms
+p95 upper bound            needs 130 frames
+p99 upper bound            needs 662 frames
+stability                too short to judge
+warm-up frames                            2
+peak arena                         48.0 MiB
+driver allocations          0 after warm-up
+peak RSS                          120.0 MiB
+RSS slope per video        needs two videos
+RSS slope per frame                       -
+memory over videos           too few videos
+frames                                   18
+objects tracked                           1
+objects failed                            0
 ";
     assert_eq!(text, expected);
 }
