@@ -3,13 +3,15 @@
 //! [`ring`] decodes ahead what `source` reads, [`pacer`] decides which frames of a live stream are
 //! processed and `live` does it by the wall clock, [`session`] holds what lives as long as the run
 //! (backend, slab, warm-up), [`run`] takes the objects of one video through the tracker and scores
-//! them, [`clock`] keeps the raw durations, `stage` lays a clip's memory out, `watch` joins clocks and
+//! them, `frames` is its loop over frames, `objects` their masks and scores, [`clock`] keeps the raw durations, `stage` lays a clip's memory out, `watch` joins clocks and
 //! telemetry, [`MaskFiles`] names where masks lie, [`ObjectStart`] where an object begins. Printing
 //! and files other than masks are the caller's.
 
 pub mod clock;
+mod frames;
 mod live;
 mod masks;
+mod objects;
 pub mod pacer;
 pub mod ring;
 pub mod run;
