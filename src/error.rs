@@ -14,38 +14,11 @@
 //! track(&spec).context(|| format!("video {id}"))?; // class of the cause
 //! ```
 
+pub use masklet_engines::ErrorClass;
+
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
-
-/// What kind of failure an error is; decides the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorClass {
-    /// The command line asks for something impossible (exit code 2).
-    Usage,
-    /// The machine lacks something: a library, memory, permission (exit code 3).
-    Environment,
-    /// Given files are missing, damaged or inconsistent (exit code 4).
-    Data,
-    /// Some objects or bundles failed (exit code 1).
-    Run,
-    /// A condition that passes: a lock is held, the disk is full, a driver is not up yet (exit
-    /// code 75, `EX_TEMPFAIL`).
-    Passing,
-}
-
-impl ErrorClass {
-    /// The process exit code of this class.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Run => 1,
-            Self::Usage => 2,
-            Self::Environment => 3,
-            Self::Data => 4,
-            Self::Passing => 75,
-        }
-    }
-}
 
 /// What callers react to beyond the class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -296,9 +269,9 @@ impl Classified for masklet_engines::tensorrt::Error {
     }
 }
 
-impl Classified for masklet_engines::backend::BackendError {
+impl Classified for masklet_engines::Error {
     fn class(&self) -> ErrorClass {
-        ErrorClass::Environment
+        self.class()
     }
 }
 

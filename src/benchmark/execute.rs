@@ -14,12 +14,14 @@ use crate::record::{ModelRate, ObjectKey, ObjectRow, RunFolder, RunState, Status
 use crate::spec::{ObjectMode, Pinned};
 use crate::track::ModelPrompt;
 use crate::track::layout::Demand;
-use masklet_engines::backend::BackendKind;
+use masklet_engines::backend::Backend;
 use masklet_engines::bundle::Bundle;
+use masklet_engines::device::DeviceKind;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 /// A benchmark: prompted objects of videos through models, timed and scored.
 #[derive(Debug)]
@@ -112,7 +114,7 @@ impl Prepared {
         if free.telemetry_hz == 0 {
             return Ok(None);
         }
-        let gpu = (self.kind == BackendKind::TensorRt).then(|| GpuChoice {
+        let gpu = (self.pair.device == DeviceKind::Cuda).then(|| GpuChoice {
             ordinal: free.device,
             pci: masklet_engines::cuda::pci_address(free.device),
         });
@@ -214,12 +216,11 @@ impl Run<'_> {
     fn open(
         &mut self,
         bundle: Bundle,
-        backend: super::backend::ModelBackend,
+        backend: Backend,
         kinds: &[PromptKind],
         video: &Video,
         passes: usize,
     ) -> Result<(Session, Option<Overlays>)> {
-        let (backend, loaded) = backend.take(&bundle)?;
         let drawn = self.folder.overlays_dir();
         let settings = Settings {
             run: self.pinned.clone(),
@@ -241,7 +242,9 @@ impl Run<'_> {
             .map(|kind| warm_up_prompt(&bundle, *kind))
             .collect();
         let stop = Arc::clone(&self.stop);
+        let started = Instant::now();
         let mut session = Session::open(bundle, backend, self.demand, settings, stop)?;
+        let loaded = started.elapsed();
         let warmed = session.warm_up(&prompts, video.size())?;
         self.events.model_ready(&ModelReady {
             name: &session.bundle.manifest().name,
@@ -321,7 +324,7 @@ impl Run<'_> {
     /// Notes what is known only once a model has run.
     fn note(&mut self, session: &Session) {
         let name = &session.bundle.manifest().name;
-        if let Some(strategy) = session.backend.slab_strategy() {
+        if let Some(strategy) = session.backend.device().slab_strategy() {
             self.folder
                 .note(&format!("arena-block-taken.{name}"), json!(strategy));
         }
@@ -329,7 +332,7 @@ impl Run<'_> {
             self.folder
                 .note(&format!("nvjpeg-version.{name}"), json!(version));
         }
-        if let Some(frames) = session.backend.frames() {
+        if let Some(frames) = session.backend.device().frames() {
             let option = format!("frame-staging-measured.{name}");
             self.folder.note(&option, json!(frames.ways()));
         }

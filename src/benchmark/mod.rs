@@ -16,7 +16,6 @@
 //! # Ok::<(), masklet::error::Error>(())
 //! ```
 
-mod backend;
 mod data;
 mod events;
 mod execute;

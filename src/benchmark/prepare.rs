@@ -1,6 +1,5 @@
 //! From what was asked for to what can begin: split, bundles, backends, memory plans.
 
-use super::backend::{self, ModelBackend};
 use super::data::{check_rate, most_objects, open_split, save_masks};
 use super::shard::{fingerprint, keeps, video_cost};
 use super::{bundle_record, open_models};
@@ -15,8 +14,9 @@ use crate::record::{BackendRecord, RunManifest};
 use crate::spec::{Free, JpegBy, ObjectMode, Pinned, Spec};
 use crate::track::TrackerLayout;
 use crate::track::layout::Demand;
-use masklet_engines::backend::BackendKind;
+use masklet_engines::backend::{Backend, Pair};
 use masklet_engines::bundle::Bundle;
+use masklet_engines::device::DeviceKind;
 use masklet_engines::memory::Plan;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ pub struct Prepared {
     pub demand: Demand,
     /// What runs the models.
     pub backend: Option<BackendRecord>,
-    pub(super) kind: BackendKind,
+    pub(super) pair: Pair,
     pub(super) ffmpeg: Option<Ffmpeg>,
     pub(super) warnings: Vec<String>,
     split_sha256: Option<String>,
@@ -46,7 +46,7 @@ pub struct PreparedModel {
     pub tags: Vec<(String, PromptKind)>,
     /// The memory that it will take.
     pub plan: Plan,
-    pub(super) backend: ModelBackend,
+    pub(super) backend: Backend,
 }
 
 impl Prepared {
@@ -65,27 +65,31 @@ impl Prepared {
         let given = !pinned.data.video.is_empty();
         let runs = open_models(&pinned.models, free.exports.clone(), given)?;
         let options = pinned.engine.backend_options(free);
-        let chosen = backend::open(pinned.engine.backend, &runs, &options)?;
-        let kind = chosen.kind;
-        if pinned.jpeg_decoder == JpegBy::Nvjpeg && kind == BackendKind::Cpu {
+        let bundles: Vec<&Bundle> = runs.iter().map(|run| &run.bundle).collect();
+        let opened = pinned.engine.selection().open(&bundles, &options)?;
+        let pair = opened.pair;
+        let on_host = pair.device == DeviceKind::Host;
+        if pinned.jpeg_decoder == JpegBy::Nvjpeg && on_host {
             return Err(Error::usage(
                 "--jpeg-decoder nvjpeg needs a GPU, and the run is on the CPU; leave it away",
             ));
         }
-        if kind == BackendKind::Cpu {
-            masklet_engines::cpu::keep_heap();
-        }
         // Of the whole run, so that every share runs in the same memory.
         let demand = demand(pinned, &split);
         let split_sha256 = select_share(pinned, &mut split);
-        settle(pinned, free, kind, &split);
+        settle(pinned, free, pair, &split);
         let mut models = Vec::new();
         let mut backend = None;
-        for (run, opened) in runs.into_iter().zip(chosen.backends) {
-            let (needs, info) = opened.describe(&run.bundle, demand.frames, demand.objects)?;
+        let not_taken = opened.passed_over.iter();
+        let not_taken: Vec<String> = not_taken.map(|(_, why)| why.to_string()).collect();
+        for (run, opened) in runs.into_iter().zip(opened.backends) {
+            let needs = opened.requirements(demand.frames, demand.objects);
             let plan = TrackerLayout::new(run.bundle.manifest(), demand).plan(needs);
             check_plan(free, &plan)?;
-            backend = Some(info.into());
+            backend = Some(BackendRecord {
+                not_taken: not_taken.clone(),
+                ..opened.info().into()
+            });
             models.push(PreparedModel {
                 bundle: run.bundle,
                 tags: run.tags,
@@ -93,7 +97,8 @@ impl Prepared {
                 backend: opened,
             });
         }
-        let unused = chosen.unused_device;
+        let unused = on_host && masklet_engines::cuda::availability().is_ok();
+        let unused = not_taken.first().filter(|_| unused);
         let unused =
             unused.map(|why| format!("there is a CUDA device, but this run is on the CPU: {why}"));
         Ok(Self {
@@ -102,7 +107,7 @@ impl Prepared {
             models,
             demand,
             backend,
-            kind,
+            pair,
             ffmpeg,
             warnings: unused.into_iter().collect(),
             split_sha256,
@@ -199,9 +204,10 @@ fn select_share(pinned: &Pinned, split: &mut Split) -> Option<String> {
 }
 
 /// Decides what was left open, so that `run.json` holds it.
-fn settle(pinned: &mut Pinned, free: &mut Free, kind: BackendKind, split: &Split) {
+fn settle(pinned: &mut Pinned, free: &mut Free, pair: Pair, split: &Split) {
     let full = |path: PathBuf| path.canonicalize().unwrap_or(path);
-    pinned.engine.backend = Some(kind);
+    pinned.engine.device = Some(pair.device);
+    pinned.engine.runtime = Some(pair.runtime);
     pinned.engine.threads = pinned.engine.threads();
     pinned.data.split_dir = pinned.data.split_dir.take().map(full);
     free.exports = free.exports.take().map(full);

@@ -483,7 +483,8 @@ fn rejected(record: &PyTorchRecord) -> Vec<String> {
 fn manifest(args: &BaselineArgs, mode: Mode, earlier: &Earlier, opening: OpenMode) -> RunManifest {
     let options = &args.options;
     let mut pinned = earlier.spec.pinned.clone();
-    pinned.engine.backend = None;
+    pinned.engine.device = None;
+    pinned.engine.runtime = None;
     pinned.fill_holes = 0;
     pinned.objects = match mode {
         Mode::Upstream => ObjectMode::Isolated,

@@ -18,7 +18,7 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             crate::error::Error,
             masklet_engines::bundle::BundleError,
             masklet_engines::engine::EngineError,
-            masklet_engines::backend::BackendError,
+            masklet_engines::Error,
             masklet_engines::memory::PlanError,
             std::io::Error,
             crate::cli::options::UsageError,

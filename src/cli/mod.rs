@@ -3,7 +3,8 @@
 
 mod exit;
 
-pub mod baseline;
+pub mod backend;
+mod baseline;
 pub mod build;
 pub mod bundle;
 pub mod compare;

@@ -2,14 +2,16 @@
 //!
 //! Upstream's own spellings (`--split_dir`, `--autocast_dtype bfloat16`) work as hidden aliases.
 
+use super::backend::PairArgs;
 use super::engines::EnginesDir;
 use crate::error::{Classified, ErrorClass};
 use crate::machine::SystemRoot;
 use crate::spec::{Data, Engine, Free, Models};
-use clap::{Args, ValueEnum};
-use masklet_engines::backend::{BackendKind, FrameStaging, GraphMode};
+use clap::Args;
 use masklet_engines::bundle::Precision;
 use masklet_engines::cuda::BlockChoice;
+use masklet_engines::device::FrameStaging;
+use masklet_engines::runtime::GraphMode;
 use std::path::PathBuf;
 
 /// A command line that asks for something that cannot be.
@@ -66,29 +68,6 @@ impl DataArgs {
     }
 }
 
-/// What runs the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BackendArg {
-    /// TensorRT where a device and engines are there, else the CPU.
-    Auto,
-    /// TensorRT on a CUDA device, with engines made by `masklet build`.
-    #[value(name = "tensorrt")]
-    TensorRt,
-    /// The CPU.
-    Cpu,
-}
-
-impl BackendArg {
-    /// The backend; `None` for whichever is there.
-    pub fn kind(self) -> Option<BackendKind> {
-        match self {
-            Self::Auto => None,
-            Self::TensorRt => Some(BackendKind::TensorRt),
-            Self::Cpu => Some(BackendKind::Cpu),
-        }
-    }
-}
-
 /// Which models.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Models")]
@@ -128,9 +107,8 @@ impl ModelArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Resources")]
 pub struct ResourceArgs {
-    /// What runs the model.
-    #[arg(long, value_enum, default_value_t = BackendArg::Auto)]
-    pub backend: BackendArg,
+    #[command(flatten)]
+    pub pair: PairArgs,
     /// Where engines are.
     #[command(flatten)]
     pub engines: EnginesDir,
@@ -138,9 +116,6 @@ pub struct ResourceArgs {
     /// prints them, such as `workspace=256MiB,tf32`; without it the default ones.
     #[arg(long, value_name = "OPTIONS")]
     pub engine_options: Option<String>,
-    /// Ordinal of the CUDA device.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub device: usize,
     /// Run components from captured CUDA graphs.
     #[arg(long, value_enum, default_value_t = GraphMode::Auto, value_name = "WHEN")]
     pub cuda_graph: GraphMode,
@@ -150,7 +125,7 @@ pub struct ResourceArgs {
     /// How the arena's one block of device memory is asked for.
     #[arg(long, value_enum, default_value_t = BlockChoice::Auto, value_name = "HOW")]
     pub arena_block: BlockChoice,
-    /// Threads of the CPU backend; 0 for one per core.
+    /// Threads of a runtime that computes on the CPU; 0 for one per core.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub threads: usize,
     /// Frames that may be decoded ahead of the model.
@@ -165,7 +140,8 @@ impl ResourceArgs {
     /// What runs the models, as a spec holds it.
     pub fn engine(&self) -> Engine {
         Engine {
-            backend: self.backend.kind(),
+            device: self.pair.selection().device,
+            runtime: self.pair.selection().runtime,
             engine_options: self.engine_options.clone(),
             cuda_graph: self.cuda_graph,
             frame_staging: self.frame_staging,
@@ -179,7 +155,7 @@ impl ResourceArgs {
     pub fn free(&self) -> Free {
         Free {
             engines: self.engines.engines.clone(),
-            device: self.device,
+            device: self.pair.ordinal(),
             memory_budget: self.memory_budget,
             ..Free::default()
         }

@@ -10,8 +10,9 @@ use crate::reference::parity::{
     ClipSide, Differences, ParityError, ParityReport, Recorder, Recording, Side, Tolerance,
     clip_differences, replay, track,
 };
-use clap::{Args, ValueEnum};
-use masklet_engines::backend::{self, BackendInfo, BackendKind};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use masklet_engines::backend::{Backend, BackendInfo, Pair, Selection};
 use masklet_engines::bundle::{Bundle, Precision, WeightSource};
 use std::path::{Path, PathBuf};
 
@@ -24,8 +25,8 @@ pub struct ParityArgs {
     /// Folder of the bundle; without it the embedded one.
     bundle: Option<PathBuf>,
     /// What the bundle is compared with.
-    #[arg(long, value_enum, default_value_t = AgainstArg::Cpu, value_name = "WHAT")]
-    against: AgainstArg,
+    #[arg(long, default_value = "cpu", value_parser = against_parser(), value_name = "WHAT")]
+    against: Against,
     /// Bundle of the reference, where it is another one: the fp32 export beside a bf16 one.
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
@@ -48,12 +49,22 @@ pub struct ParityArgs {
 }
 
 /// What a bundle is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum AgainstArg {
-    /// The CPU backend.
-    Cpu,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Against {
+    /// A device with a runtime, by the name that rows of results have for it.
+    Pair(Pair),
     /// transformers' model in PyTorch.
     Pytorch,
+}
+
+fn against_parser() -> impl TypedValueParser<Value = Against> {
+    let pairs = Selection::default().pairs().unwrap_or_default();
+    let names: Vec<&'static str> = pairs.iter().map(|pair| pair.label()).collect();
+    let values = names.into_iter().chain(["pytorch"]);
+    PossibleValuesParser::new(values).map(move |name| {
+        let pair = pairs.iter().find(|pair| pair.label() == name);
+        pair.map_or(Against::Pytorch, |pair| Against::Pair(*pair))
+    })
 }
 
 /// Where PyTorch is.
@@ -86,12 +97,11 @@ struct TorchArgs {
 /// When a side cannot run.
 pub fn parity(args: &ParityArgs) -> anyhow::Result<u8> {
     let candidate = open(args.bundle.as_deref())?;
-    let kind = choose(args, &candidate)?;
+    let inner = open_candidate(args, &candidate)?;
     let folder = WorkFolder::new()?;
     let split = split(args, &folder.0)?;
     let options = args.resources.backend_options();
     let recording = Recording::default();
-    let inner = backend::open(kind, &candidate, &options)?;
     let info = inner.info();
     let frames = usize::from(args.frames);
     let described = side(&candidate, describe(&info));
@@ -99,7 +109,7 @@ pub fn parity(args: &ParityArgs) -> anyhow::Result<u8> {
     let ours = track(
         ClipSide {
             bundle: candidate,
-            backend: Box::new(Recorder::new(inner, recording.clone())),
+            backend: Recorder::on(inner, recording.clone()),
             name: info.label(),
         },
         &split,
@@ -114,23 +124,22 @@ pub fn parity(args: &ParityArgs) -> anyhow::Result<u8> {
     same_shapes(&manifest, reference.manifest())?;
     let masks = folder.0.join("reference");
     let (outputs, theirs, other) = match args.against {
-        AgainstArg::Cpu => {
-            let open = || backend::open(BackendKind::Cpu, &reference, &options);
-            let replaying = open()?;
+        Against::Pair(pair) => {
+            let replaying = pair.open(&reference, &options)?;
             let runtime = describe(&replaying.info());
-            let outputs = replay(replaying.as_ref(), reference.manifest(), &calls)?;
+            let outputs = replay(&replaying, reference.manifest(), &calls)?;
             drop(replaying);
-            let tracking = open()?;
+            let tracking = pair.open(&reference, &options)?;
             let other = side(&reference, runtime);
             let clip_side = ClipSide {
+                name: tracking.info().label(),
                 bundle: reference,
                 backend: tracking,
-                name: "the CPU backend".to_owned(),
             };
             let theirs = track(clip_side, &split, &PROMPTS, frames, &masks, None)?;
             (outputs, theirs, other)
         }
-        AgainstArg::Pytorch => {
+        Against::Pytorch => {
             let torch = Torch {
                 python: args.torch.python.clone(),
                 tools: match &args.torch.tools {
@@ -180,27 +189,30 @@ fn open(folder: Option<&Path>) -> anyhow::Result<Bundle> {
 }
 
 /// The backend in question; refuses to compare something with itself.
-fn choose(args: &ParityArgs, candidate: &Bundle) -> anyhow::Result<BackendKind> {
-    let options = args.resources.backend_options();
-    let (kind, unused) = match args.resources.backend.kind() {
-        Some(kind) => (kind, None),
-        None => match backend::open(BackendKind::TensorRt, candidate, &options) {
-            Ok(_) => (BackendKind::TensorRt, None),
-            Err(error) => (BackendKind::Cpu, Some(error.to_string())),
-        },
-    };
-    let itself = kind == BackendKind::Cpu
-        && args.against == AgainstArg::Cpu
+fn open_candidate(args: &ParityArgs, candidate: &Bundle) -> anyhow::Result<Backend> {
+    let selection = args.resources.pair.selection();
+    let opened = selection.open(&[candidate], &args.resources.backend_options())?;
+    let itself = args.against == Against::Pair(opened.pair)
         && (args.reference.is_none() || args.reference == args.bundle);
-    if !itself {
-        return Ok(kind);
+    if itself {
+        let why: Vec<String> = opened
+            .passed_over
+            .iter()
+            .map(|(_, error)| format!("; {error}"))
+            .collect();
+        return Err(UsageError(format!(
+            "both sides would be {} on the same bundle: compare with --against pytorch, choose \
+             another --runtime, or give another bundle with --reference{}",
+            opened.pair.label(),
+            why.concat()
+        ))
+        .into());
     }
-    let why = unused.map_or_else(String::new, |why| format!(" (TensorRT is not used: {why})"));
-    Err(UsageError(format!(
-        "both sides would be the CPU backend on the same bundle{why}; compare with --against pytorch, \
-         or give another bundle with --reference"
-    ))
-    .into())
+    opened
+        .backends
+        .into_iter()
+        .next()
+        .ok_or_else(|| UsageError("there is no bundle".to_owned()).into())
 }
 
 /// Recorded inputs fit the reference only where both have the same tensors.

@@ -1,6 +1,6 @@
 //! `masklet plan`, and the plan as `run` prints it.
 
-use super::options::{BackendArg, ModelArgs, ResourceArgs, UsageError};
+use super::options::{ModelArgs, ResourceArgs, UsageError};
 use crate::benchmark::{most_objects, open_models};
 use crate::clip::frame_limits;
 use crate::dataset::{Split, SplitOptions};
@@ -9,7 +9,9 @@ use crate::render::{Block, Cell, Style, Table, counted, terminal};
 use crate::track::TrackerLayout;
 use crate::track::layout::Demand;
 use clap::Args;
-use masklet_engines::backend::{self, Availability, BackendKind, FrameLimits, FrameSize, Needs};
+use masklet_engines::backend::{MemoryRequirements, Selection};
+use masklet_engines::bundle::Bundle;
+use masklet_engines::device::{FrameLimits, FrameSize};
 use masklet_engines::memory::{Plan, PlanRow};
 use std::path::PathBuf;
 
@@ -85,24 +87,7 @@ pub fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
     let mut all = Vec::new();
     let models = open_models(&args.models.spec(), args.models.exports.clone(), false)?;
     for run in models {
-        // The CPU backend has no rows of its own; TensorRT's are what its engines take, which the
-        // engines folder remembers, so that no device is needed to plan for one.
-        let needs = match args.resources.backend {
-            BackendArg::TensorRt => {
-                let options = args.resources.backend_options();
-                let (frames, objects) = (demand.frames, demand.objects);
-                match backend::availability(BackendKind::TensorRt) {
-                    Availability::Available => {
-                        let kind = BackendKind::TensorRt;
-                        backend::prepare(kind, &run.bundle, &options, frames, objects)?.0
-                    }
-                    Availability::Unavailable(_) => {
-                        backend::recorded_needs(&run.bundle, &options, frames, objects)?
-                    }
-                }
-            }
-            BackendArg::Auto | BackendArg::Cpu => Needs::default(),
-        };
+        let needs = requirements(&args.resources, &run.bundle, demand)?;
         let plan = TrackerLayout::new(run.bundle.manifest(), demand).plan(needs);
         if args.json {
             all.push(serde_json::json!({
@@ -122,6 +107,26 @@ pub fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
         super::print(&(serde_json::to_string_pretty(&all)? + "\n"))?;
     }
     Ok(0)
+}
+
+/// What a backend needs. Without device and runtime the plan is the CPU's, which has no rows of its
+/// own; what TensorRT's engines take is on record in the engines folder, so that a plan needs no
+/// device.
+fn requirements(
+    resources: &ResourceArgs,
+    bundle: &Bundle,
+    demand: Demand,
+) -> anyhow::Result<MemoryRequirements> {
+    let selection = resources.pair.selection();
+    let pair = selection.pairs()?.into_iter().next();
+    let Some(pair) = pair.filter(|_| selection != Selection::default()) else {
+        return Ok(MemoryRequirements::default());
+    };
+    let (options, frames, objects) = (resources.backend_options(), demand.frames, demand.objects);
+    if pair.available().is_err() {
+        return Ok(pair.recorded_requirements(bundle, &options, frames, objects)?);
+    }
+    Ok(pair.open(bundle, &options)?.requirements(frames, objects))
 }
 
 /// The plan as a table.

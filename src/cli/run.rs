@@ -329,9 +329,16 @@ fn describe_backend(info: &BackendRecord) -> String {
     } else {
         ""
     };
+    let not_taken = info
+        .not_taken
+        .iter()
+        .map(|why| format!("\n  not taken: {why}"));
     format!(
-        "backend {}: {} on {}{threads}{simulated}",
-        info.kind, info.runtime, info.device
+        "backend {}: {} on {}{threads}{simulated}{}",
+        info.kind,
+        info.runtime,
+        info.device,
+        not_taken.collect::<String>()
     )
 }
 

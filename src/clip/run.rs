@@ -17,8 +17,8 @@ use crate::record::{
     ArenaMarks, MemoryMarks, NO_GROUND_TRUTH, ObjectKey, ObjectRow, ObjectScores, RegionMark,
     Score, Status,
 };
-use masklet_engines::backend::FrameLimits;
 use masklet_engines::bundle::WeightSource;
+use masklet_engines::device::FrameLimits;
 use masklet_engines::memory::{Arena, MemorySpace, RegionKind};
 
 /// Takes `objects` of `video` through the tracker; one row for each, in their order.
@@ -37,7 +37,7 @@ pub fn run_clip(
 ) -> Result<Vec<ObjectRow>> {
     let root = session.settings.root.clone();
     let before = MemorySnapshot::read(&root);
-    let device_before = session.backend.device_memory();
+    let device_before = session.backend.device().memory();
     session.sampler.mark();
     let mut rows: Vec<ObjectRow> = Vec::with_capacity(objects.len());
     let mut runners = Vec::new();
@@ -82,7 +82,7 @@ pub fn run_clip(
     if outcome.is_err() {
         // Work that a failed clip left queued must not meet the next clip's frames. What it says is
         // the failure again.
-        let _ = session.backend.synchronize();
+        let _ = session.backend.device().synchronize();
     }
     let mut arena_now = arena_marks(&memory.arena, arena_before);
     session.give_back(memory);

@@ -8,9 +8,10 @@ use crate::record::DeviceMarks;
 use crate::spec::{JpegBy, Pinned, Rate};
 use crate::track::layout::Demand;
 use crate::track::{ModelPrompt, ObjectTask, TrackError, TrackerLayout};
-use masklet_engines::backend::{Backend, BackendError, DeviceMemory, FrameLimits, FrameSize};
+use masklet_engines::backend::Backend;
 use masklet_engines::bundle::Bundle;
 use masklet_engines::cuda::JpegDecoder;
+use masklet_engines::device::{DeviceMemory, FrameLimits, FrameSize};
 use masklet_engines::memory::{Arena, Plan, RegionKind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,7 +61,7 @@ pub struct Session {
     /// The bundle.
     pub bundle: Bundle,
     /// What runs it.
-    pub backend: Box<dyn Backend>,
+    pub backend: Backend,
     /// nvJPEG, where it decodes. Before the memory it writes to.
     pub(super) jpeg: Option<JpegDecoder>,
     /// Where its tensors lie.
@@ -95,20 +96,21 @@ impl Session {
     /// When the slab cannot be had or a component fails.
     pub fn open(
         bundle: Bundle,
-        backend: Box<dyn Backend>,
+        backend: Backend,
         demand: Demand,
         settings: Settings,
         stop: Arc<AtomicBool>,
     ) -> Result<Self> {
-        let device_at_open = backend.device_memory();
+        let device_at_open = backend.device().memory();
         let layout = TrackerLayout::new(bundle.manifest(), demand);
-        let plan = layout.plan(backend.needs(demand.frames, demand.objects));
-        let mut arena = Arena::new(backend.slab(plan.bytes())?);
-        let mut staging = backend.staging_slab(plan.staging_bytes())?.map(Arena::new);
-        backend.settle(&mut arena, staging.as_mut())?;
+        let plan = layout.plan(backend.requirements(demand.frames, demand.objects));
+        let mut arena = Arena::new(backend.device().slab(plan.bytes())?);
+        let staging = backend.device().staging_slab(plan.staging_bytes())?;
+        let mut staging = staging.map(Arena::new);
+        backend.load(&mut arena, staging.as_mut())?;
         let jpeg = match settings.run.jpeg_decoder {
             JpegBy::Cpu => None,
-            JpegBy::Nvjpeg => backend.jpeg_decoder(settings.run.decode_threads)?,
+            JpegBy::Nvjpeg => backend.device().jpeg_decoder(settings.run.decode_threads)?,
         };
         let sampler = MemorySampler::start(settings.root.clone(), settings.telemetry.clone())
             .context(|| "the memory sampler's thread cannot be started")?;
@@ -142,13 +144,13 @@ impl Session {
     /// Driver allocations since warm-up ended: zero, or the proof that something took memory
     /// besides the slab. `None` where there is no driver.
     pub fn allocations_since_warm_up(&self) -> Option<u64> {
-        let now = self.backend.driver_allocations()?;
+        let now = self.backend.device().driver_allocations()?;
         Some(now.saturating_sub(self.settled_allocations?))
     }
 
     /// The device's free memory around an object: `before` and now.
     pub(super) fn device_marks(&self, before: Option<DeviceMemory>) -> Option<DeviceMarks> {
-        let (before, now) = (before?, self.backend.device_memory()?);
+        let (before, now) = (before?, self.backend.device().memory()?);
         Some(DeviceMarks {
             total_bytes: now.total_bytes,
             free_before_run_bytes: self.device_at_open?.free_bytes,
@@ -179,7 +181,7 @@ impl Session {
         };
         let result = warm_up(self, &mut memory, prompts, size, rounds);
         self.give_back(memory);
-        self.settled_allocations = self.backend.driver_allocations();
+        self.settled_allocations = self.backend.device().driver_allocations();
         result.map(|()| started.elapsed())
     }
 }
@@ -267,5 +269,5 @@ fn warm_up_jpeg(decoder: &JpegDecoder, limits: FrameLimits, slot: &mut [u8]) -> 
         return Ok(());
     }
     let warmed = decoder.warm_up(&file, (height, width), target);
-    warmed.map_err(|error| Error::from(BackendError::from(error)))
+    warmed.map_err(|error| Error::from(masklet_engines::Error::from(error)))
 }

@@ -7,7 +7,7 @@
 use super::session::{Session, SessionMemory};
 use crate::error::{Error, Result};
 use crate::track::{DeviceVideo, ObjectTask, TrackError, VideoTracker};
-use masklet_engines::backend::FrameSize;
+use masklet_engines::device::FrameSize;
 use masklet_engines::memory::{PlanRow, Region, RegionKind, Tensor};
 
 /// Lays a clip's memory out and runs `body` with the ring's slots, the tracker and the region in
@@ -28,7 +28,7 @@ where
 {
     let layout = &session.layout;
     let demand = layout.demand();
-    let needs = session.backend.needs(demand.frames, demand.objects);
+    let needs = session.backend.requirements(demand.frames, demand.objects);
     let process = memory.arena.root(RegionKind::Process);
     let video = process.enter(RegionKind::Video).map_err(arena)?;
     let staging = memory
@@ -47,19 +47,19 @@ where
         video.alloc(feat_s1).map_err(arena)?,
         video.alloc(attended).map_err(arena)?,
     ];
-    let on_device = match (session.backend.frames(), &staging) {
+    let on_device = match (session.backend.device().frames(), &staging) {
         (Some(frames), Some(staging)) => Some(DeviceVideo {
             frames,
             size,
-            video: all(&video, &needs.video)?,
-            staging: all(staging, &needs.staging)?,
+            video: all(&video, &needs.ends.video)?,
+            staging: all(staging, &needs.ends.staging)?,
             masks: session.settings.run.fill_holes == 0,
         }),
         _ => None,
     };
     let objects = video.enter(RegionKind::ObjectBatch).map_err(arena)?;
     let mut tracker = VideoTracker::new(
-        session.backend.as_ref(),
+        &session.backend,
         session.bundle.manifest(),
         layout,
         features,

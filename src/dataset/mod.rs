@@ -36,7 +36,7 @@ pub use track::{Annotation, ObjectTrack, PromptFrame};
 pub use video_file::video_files;
 
 use crate::media::video::{FrameRate, VideoFile};
-use masklet_engines::backend::FrameSize;
+use masklet_engines::device::FrameSize;
 use std::path::{Path, PathBuf};
 
 /// Frames per second of folders of frames: that of SA-V's `JPEGImages_24fps`, and of most of DAVIS.

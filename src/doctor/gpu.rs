@@ -4,8 +4,9 @@ use super::board::is_jetson;
 use super::{Check, Section};
 use crate::figures::stats::bytes;
 use crate::machine::{Environment, GpuChoice, SystemRoot, gpu_processes};
-use masklet_engines::backend::{self, Availability, BackendKind};
+use masklet_engines::backend::Selection;
 use masklet_engines::cuda;
+use masklet_engines::device::DeviceKind;
 use masklet_engines::engine::Device;
 use masklet_engines::tensorrt::{self, Library};
 
@@ -275,25 +276,32 @@ fn others(root: &SystemRoot, ordinal: usize, hardware: bool) -> Check {
 
 fn backends(root: &SystemRoot, hardware: bool) -> Check {
     const NAME: &str = "backends";
-    let state = |kind: BackendKind| backend::availability(kind) == Availability::Available;
     if !root.is_real() {
         return stand_in(NAME);
     }
-    match (state(BackendKind::TensorRt), state(BackendKind::Cpu)) {
-        (true, _) => Check::ok(HERE, NAME, "tensorrt, cpu"),
-        (false, true) if hardware => Check::warning(
-            HERE,
-            NAME,
-            "cpu alone; see the lines above for what TensorRT lacks",
-            "masklet run --backend cpu   # works, slowly",
-        ),
-        (false, true) => Check::ok(HERE, NAME, "cpu"),
-        (false, false) => Check::failure(
+    let pairs = Selection::default().pairs().unwrap_or_default();
+    let runs: Vec<_> = pairs
+        .iter()
+        .filter(|pair| pair.available().is_ok())
+        .collect();
+    let labels: Vec<&str> = runs.iter().map(|pair| pair.label()).collect();
+    let found = labels.join(", ");
+    if labels.is_empty() {
+        Check::failure(
             HERE,
             NAME,
             "none: this program was built without the CPU runtime, and TensorRT cannot run here",
             "cargo build --release",
-        ),
+        )
+    } else if hardware && runs.iter().all(|pair| pair.device == DeviceKind::Host) {
+        Check::warning(
+            HERE,
+            NAME,
+            format!("{found} alone; see the lines above for what TensorRT lacks"),
+            "masklet run --device cpu   # works, slowly",
+        )
+    } else {
+        Check::ok(HERE, NAME, found)
     }
 }
 

@@ -65,6 +65,9 @@ pub struct BackendRecord {
     /// What the arena does not hold, in a sentence.
     #[serde(default)]
     pub outside_arena: String,
+    /// What was tried before and not taken, each with the reason.
+    #[serde(default)]
+    pub not_taken: Vec<String>,
 }
 
 impl From<BackendInfo> for BackendRecord {
@@ -76,6 +79,7 @@ impl From<BackendInfo> for BackendRecord {
             threads: info.threads,
             simulated: info.simulated,
             outside_arena: info.outside_arena,
+            not_taken: Vec::new(),
         }
     }
 }

@@ -15,9 +15,12 @@ pub use shard::{Shard, ShardChoice};
 
 use crate::dataset::SplitOptions;
 use crate::dataset::prompts::{GivenPrompt, POSITIVE, Prompt};
-use masklet_engines::backend::{BackendKind, BackendOptions, FrameStaging, GraphMode};
+use masklet_engines::backend::{BackendOptions, Selection};
 use masklet_engines::bundle::Precision;
 use masklet_engines::cuda::BlockChoice;
+use masklet_engines::device::cuda::CudaOptions;
+use masklet_engines::device::{DeviceKind, FrameStaging};
+use masklet_engines::runtime::{GraphMode, RuntimeKind, RuntimeOptions};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -250,8 +253,12 @@ impl Default for Models {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Engine {
-    /// The backend; `None` for TensorRT where a device and engines are there, else the CPU.
-    pub backend: Option<BackendKind>,
+    /// The kind of device; `None` for what the runtime prefers.
+    pub device: Option<DeviceKind>,
+    /// The runtime; `None` for the first that can run all models ([`Selection::pairs`]). Earlier run
+    /// folders call it `backend`.
+    #[serde(alias = "backend")]
+    pub runtime: Option<RuntimeKind>,
     /// The build options of the engines, where several fit; `None` for the default ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_options: Option<String>,
@@ -261,7 +268,7 @@ pub struct Engine {
     pub frame_staging: FrameStaging,
     /// How the arena's block is asked for.
     pub arena_block: BlockChoice,
-    /// Threads of the CPU backend; 0 for one per core.
+    /// Threads of a runtime that computes on the CPU; 0 for one per core.
     pub threads: usize,
     /// Frames that may be decoded ahead of the model.
     pub ring_frames: usize,
@@ -270,7 +277,8 @@ pub struct Engine {
 impl Default for Engine {
     fn default() -> Self {
         Self {
-            backend: None,
+            device: None,
+            runtime: None,
             engine_options: None,
             cuda_graph: GraphMode::Auto,
             frame_staging: FrameStaging::Auto,
@@ -282,7 +290,7 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// Threads of the CPU backend, at least 1.
+    /// Threads of a runtime that computes on the CPU, at least 1.
     pub fn threads(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -293,13 +301,26 @@ impl Engine {
     /// What a backend is opened with.
     pub fn backend_options(&self, free: &Free) -> BackendOptions {
         BackendOptions {
-            threads: self.threads(),
-            engines: free.engines.clone(),
-            engine_options: self.engine_options.clone(),
-            device: free.device,
-            graphs: self.cuda_graph,
-            staging: self.frame_staging,
-            block: self.arena_block,
+            runtime: RuntimeOptions {
+                threads: self.threads(),
+                engines: free.engines.clone(),
+                engine_options: self.engine_options.clone(),
+                graphs: self.cuda_graph,
+                tune_heap: true,
+            },
+            cuda: CudaOptions {
+                ordinal: free.device,
+                staging: self.frame_staging,
+                block: self.arena_block,
+            },
+        }
+    }
+
+    /// Which devices and runtimes are wanted.
+    pub fn selection(&self) -> Selection {
+        Selection {
+            device: self.device,
+            runtime: self.runtime,
         }
     }
 }
@@ -412,7 +433,7 @@ mod tests {
         }))
         .unwrap();
         let pinned = &spec.pinned;
-        assert_eq!(pinned.engine.backend, Some(BackendKind::TensorRt));
+        assert_eq!(pinned.engine.runtime, RuntimeKind::named("tensorrt"));
         assert_eq!(pinned.engine.frame_staging, FrameStaging::InPlace);
         assert_eq!(pinned.models.precision, Some(Precision::Bf16));
         assert_eq!(pinned.data.video, [VideoPath("/v/clip.mp4".into())]);

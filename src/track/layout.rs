@@ -3,8 +3,9 @@
 //! A pure function of a manifest and the run's options. The tracker allocates from these very
 //! rows, so the plan printed before a run is the memory that the run takes.
 
-use masklet_engines::backend::{FrameLimits, Needs};
+use masklet_engines::backend::MemoryRequirements;
 use masklet_engines::bundle::{Component, Manifest};
+use masklet_engines::device::FrameLimits;
 use masklet_engines::memory::{Plan, PlanRow, RegionKind, RegionPlan};
 use masklet_engines::tensor::{DType, TensorSpec};
 
@@ -109,20 +110,21 @@ impl TrackerLayout {
         self.demand
     }
 
-    /// The whole plan with what the backend needs besides ([`Needs::default`] for the CPU, which
-    /// needs nothing).
-    pub fn plan(&self, needs: Needs) -> Plan {
+    /// The whole plan with what the backend needs besides (nothing by default).
+    pub fn plan(&self, needs: MemoryRequirements) -> Plan {
         let batches = self.batches(self.demand.objects);
         let ring = self.ring_slot.clone().times(self.demand.ring_frames);
-        let mut staging = needs.staging_kept;
+        let ends = needs.ends;
+        let mut staging = ends.staging_kept;
         let mut video = Vec::new();
-        match needs.staged {
-            true => staging.push(ring),
-            false => video.push(ring),
+        if ends.staged {
+            staging.push(ring);
+        } else {
+            video.push(ring);
         }
-        staging.extend(needs.staging);
+        staging.extend(ends.staging);
         video.extend(self.features.iter().cloned());
-        video.extend(needs.video);
+        video.extend(ends.video);
         let mut batch = vec![
             self.mem.clone().times(batches),
             self.ptr.clone().times(batches),

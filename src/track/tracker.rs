@@ -7,10 +7,9 @@
 use super::bank::{Attention, MemoryBank, WriteSlots};
 use super::layout::TrackerLayout;
 use super::prompt::ModelPrompt;
-use masklet_engines::backend::{
-    Backend, BackendError, DeviceFrames, FrameSize, MaskBits, Normalization, Stamp,
-};
+use masklet_engines::backend::Backend;
 use masklet_engines::bundle::{Component, LABEL_PADDING, LABEL_UNUSED, Manifest, StoredAs};
+use masklet_engines::device::{Device, DeviceFrames, FrameSize, MaskBits, Normalization, Stamp};
 use masklet_engines::memory::{AccessError, ArenaError, Region, Tensor, TensorMut};
 use std::time::{Duration, Instant};
 
@@ -71,9 +70,9 @@ pub struct DeviceVideo<'r> {
     pub frames: &'r dyn DeviceFrames,
     /// The video's size.
     pub size: FrameSize,
-    /// One tensor for every row of `Needs::video`.
+    /// One tensor for every row of `EndRows::video`.
     pub video: Vec<Tensor<'r>>,
-    /// One tensor for every row of `Needs::staging`.
+    /// One tensor for every row of `EndRows::staging`.
     pub staging: Vec<Tensor<'r>>,
     /// Whether masks come down as bits; logits do otherwise (for filling holes).
     pub masks: bool,
@@ -84,7 +83,7 @@ pub struct DeviceVideo<'r> {
 pub enum TrackError {
     /// The backend failed.
     #[error(transparent)]
-    Backend(#[from] BackendError),
+    Backend(#[from] masklet_engines::Error),
     /// The arena refused.
     #[error(transparent)]
     Arena(#[from] ArenaError),
@@ -176,7 +175,9 @@ struct PromptInputs<'f> {
 
 /// Tracks the objects of one video.
 pub struct VideoTracker<'r> {
-    backend: &'r dyn Backend,
+    backend: &'r Backend,
+    /// The backend's device.
+    memory: &'r dyn Device,
     manifest: &'r Manifest,
     layout: &'r TrackerLayout,
     features: [Tensor<'r>; 4],
@@ -203,7 +204,7 @@ impl<'r> VideoTracker<'r> {
     /// # Errors
     /// When a prompt does not fit the bundle or the arena is too small.
     pub fn new(
-        backend: &'r dyn Backend,
+        backend: &'r Backend,
         manifest: &'r Manifest,
         layout: &'r TrackerLayout,
         features: [Tensor<'r>; 4],
@@ -212,15 +213,17 @@ impl<'r> VideoTracker<'r> {
         num_frames: usize,
     ) -> Result<Self, TrackError> {
         let dims = manifest.dims;
+        let memory = backend.device();
         for task in &tasks {
             check_prompt(manifest, &task.prompt)?;
         }
         let per_batch = manifest.objects_per_batch;
         // Captured graphs replay at the addresses they were captured with: there, every video lays
         // out as many batches as the largest, whether it uses them or not.
-        let batches_kept = match backend.wants_fixed_addresses() {
-            true => layout.batches(layout.demand().objects.max(tasks.len())),
-            false => tasks.len().div_ceil(per_batch),
+        let batches_kept = if backend.wants_fixed_addresses() {
+            layout.batches(layout.demand().objects.max(tasks.len()))
+        } else {
+            tasks.len().div_ceil(per_batch)
         };
         let mut batches = Vec::new();
         for first in (0..tasks.len()).step_by(per_batch) {
@@ -238,8 +241,8 @@ impl<'r> VideoTracker<'r> {
                 first,
             };
             // Slots that are not valid must still be finite.
-            backend.zero(batch.mem.view_mut())?;
-            backend.zero(batch.ptr.view_mut())?;
+            memory.zero(batch.mem.view_mut())?;
+            memory.zero(batch.ptr.view_mut())?;
             batches.push(batch);
         }
         for _ in batches.len()..batches_kept {
@@ -269,6 +272,7 @@ impl<'r> VideoTracker<'r> {
         };
         Ok(Self {
             backend,
+            memory,
             manifest,
             layout,
             features,
@@ -333,8 +337,7 @@ impl<'r> VideoTracker<'r> {
         };
         self.filled += started.elapsed();
         if !in_place {
-            self.backend
-                .upload_f32(&self.staging.image, image.view_mut())?;
+            self.memory.upload(&self.staging.image, image.view_mut())?;
         }
         self.run_encoder(&image)
     }
@@ -354,7 +357,7 @@ impl<'r> VideoTracker<'r> {
         let Some(device) = &mut self.device else {
             return Err(TrackError::NoDeviceFrames);
         };
-        let from = self.backend.stamp()?;
+        let from = self.memory.stamp()?;
         device.frames.load(
             device.size,
             rgb,
@@ -370,7 +373,7 @@ impl<'r> VideoTracker<'r> {
     }
 
     fn run_encoder(&mut self, image: &Tensor<'_>) -> Result<(), TrackError> {
-        let from = self.backend.stamp()?;
+        let from = self.memory.stamp()?;
         let [feat, feat_s0, feat_s1, attended] = &mut self.features;
         self.backend.run(
             Component::ImageEncoder,
@@ -387,7 +390,7 @@ impl<'r> VideoTracker<'r> {
 
     /// Ends a span that began at `from`.
     fn clock(&mut self, what: Clocked, from: Stamp) -> Result<(), TrackError> {
-        let to = self.backend.stamp()?;
+        let to = self.memory.stamp()?;
         self.clocked.push((what, from, to));
         Ok(())
     }
@@ -406,7 +409,7 @@ impl<'r> VideoTracker<'r> {
                 Clocked::Track => &mut times.track,
                 Clocked::Masks => &mut times.masks,
             };
-            *slot += self.backend.elapsed(from, to)?;
+            *slot += self.memory.elapsed(from, to)?;
         }
         Ok(times)
     }
@@ -445,7 +448,7 @@ impl<'r> VideoTracker<'r> {
         for position in 0..self.batches.len() {
             let going = self.going(position, index);
             if going.iter().any(|&g| g) {
-                let from = self.backend.stamp()?;
+                let from = self.memory.stamp()?;
                 self.track(position, order, &mut outputs)?;
                 let slots: Vec<_> = self.batches[position]
                     .banks
@@ -460,7 +463,7 @@ impl<'r> VideoTracker<'r> {
             for masks in [false, true] {
                 let starting = self.starting(position, index, masks);
                 if starting.iter().any(|&s| s) {
-                    let from = self.backend.stamp()?;
+                    let from = self.memory.stamp()?;
                     if masks {
                         self.prompt_masks(&mut inputs, position, &starting, &mut outputs)?;
                     } else {
@@ -527,14 +530,12 @@ impl<'r> VideoTracker<'r> {
             );
         }
         let [mem_tpos, mem_valid, ptr_tpos, ptr_valid] = &mut batch.controls;
-        self.backend
-            .upload_i32(&staging.mem_tpos, mem_tpos.view_mut())?;
-        self.backend
-            .upload_f32(&staging.mem_valid, mem_valid.view_mut())?;
-        self.backend
-            .upload_f32(&staging.ptr_tpos, ptr_tpos.view_mut())?;
-        self.backend
-            .upload_f32(&staging.ptr_valid, ptr_valid.view_mut())?;
+        self.memory.upload(&staging.mem_tpos, mem_tpos.view_mut())?;
+        self.memory
+            .upload(&staging.mem_valid, mem_valid.view_mut())?;
+        self.memory.upload(&staging.ptr_tpos, ptr_tpos.view_mut())?;
+        self.memory
+            .upload(&staging.ptr_valid, ptr_valid.view_mut())?;
         let [feat, feat_s0, feat_s1, attended] = &self.features;
         self.backend.run(
             Component::TrackStep,
@@ -595,14 +596,12 @@ impl<'r> VideoTracker<'r> {
             from_prompt,
             ..
         } = inputs;
-        self.backend
-            .upload_f32(&staging.points, points.view_mut())?;
-        self.backend
-            .upload_i32(&staging.labels, labels.view_mut())?;
-        self.backend
-            .upload_f32(&staging.multimask, multimask.view_mut())?;
-        self.backend
-            .upload_f32(&staging.from_prompt, from_prompt.view_mut())?;
+        self.memory.upload(&staging.points, points.view_mut())?;
+        self.memory.upload(&staging.labels, labels.view_mut())?;
+        self.memory
+            .upload(&staging.multimask, multimask.view_mut())?;
+        self.memory
+            .upload(&staging.from_prompt, from_prompt.view_mut())?;
         let [feat, feat_s0, feat_s1, _] = &self.features;
         self.backend.run(
             Component::PromptDecoder,
@@ -654,7 +653,7 @@ impl<'r> VideoTracker<'r> {
             }
         }
         let mask_input = &mut inputs.mask_input;
-        self.backend.upload_f32(staging, mask_input.view_mut())?;
+        self.memory.upload(staging, mask_input.view_mut())?;
         let [feat, ..] = &self.features;
         self.backend.run(
             Component::MaskPrompt,
@@ -680,10 +679,10 @@ impl<'r> VideoTracker<'r> {
             let memory = outputs.mem_out.view().at(row)?;
             let kept = batch.mem.view_mut().at(row)?.at(slots.memory)?;
             match self.manifest.memory.stored_as {
-                StoredAs::Fp32 => self.backend.copy(memory, kept)?,
-                StoredAs::Bf16 => self.backend.copy_through_bf16(memory, kept)?,
+                StoredAs::Fp32 => self.memory.copy(memory, kept)?,
+                StoredAs::Bf16 => self.memory.copy_through_bf16(memory, kept)?,
             }
-            self.backend.copy(
+            self.memory.copy(
                 outputs.obj_ptr.view().at(row)?,
                 batch.ptr.view_mut().at(row)?.at(slots.pointer)?,
             )?;
@@ -703,7 +702,7 @@ impl<'r> VideoTracker<'r> {
         let first = self.batches[position].first;
         let given = |row: usize| matches!(slots.get(row), Some(Some(_)));
         if let Some(device) = self.device.as_mut().filter(|device| device.masks) {
-            let from = self.backend.stamp()?;
+            let from = self.memory.stamp()?;
             for row in (0..slots.len()).filter(|&row| given(row)) {
                 let slot = self.coming.len();
                 device.frames.mask(
@@ -718,10 +717,10 @@ impl<'r> VideoTracker<'r> {
             return self.clock(Clocked::Masks, from);
         }
         let staging = &mut self.staging;
-        self.backend
-            .download_f32(outputs.mask.view(), &mut staging.logits)?;
-        self.backend
-            .download_f32(outputs.obj_score.view(), &mut staging.scores)?;
+        self.memory
+            .download(outputs.mask.view(), &mut staging.logits)?;
+        self.memory
+            .download(outputs.obj_score.view(), &mut staging.scores)?;
         let side = self.manifest.mask_side();
         for (row, values) in staging.logits.chunks_exact(side * side).enumerate() {
             if given(row) {
@@ -734,7 +733,7 @@ impl<'r> VideoTracker<'r> {
 
     /// Waits for the masks that were queued and hands them to the sink.
     fn hand_over(&mut self, sink: &mut dyn FnMut(usize, ObjectMask<'_>)) -> Result<(), TrackError> {
-        self.backend.synchronize()?;
+        self.memory.synchronize()?;
         let Some(device) = &self.device else {
             return Ok(());
         };

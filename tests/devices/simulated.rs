@@ -223,12 +223,29 @@ fn without_a_device_tensorrt_says_what_is_missing_and_auto_takes_the_cpu() {
     ]);
     assert_eq!(ran.code, 3, "{ran:?}");
     assert!(
-        ran.stderr.contains("tensorrt backend cannot run here") && ran.stderr.contains("libcuda"),
+        ran.stderr.contains("TensorRT cannot run here") && ran.stderr.contains("libcuda"),
         "{ran:?}"
     );
     let ran = masklet(&["run", "--split-dir", &path, "--out-dir", &out]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.stderr.contains("backend cpu"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("backend cpu") && ran.stderr.contains("not taken: TensorRT cannot run"),
+        "{ran:?}"
+    );
+    // A device that is named is not replaced by the CPU, and rten runs on no other.
+    let ran = masklet(&["run", "--split-dir", &path, "--device", "0"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    let ran = masklet(&[
+        "run",
+        "--split-dir",
+        &path,
+        "--device",
+        "0",
+        "--runtime",
+        "rten",
+    ]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("only on cpu"), "{ran:?}");
 }
 
 #[test]

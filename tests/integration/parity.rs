@@ -8,9 +8,11 @@ use masklet::mask::Mask;
 use masklet::media::image::{self, Resizer};
 use masklet::track::layout::Demand;
 use masklet::track::{ModelPrompt, ObjectMask, ObjectTask, TrackerLayout, Upsampler, VideoTracker};
-use masklet_engines::backend::{self, Backend, BackendKind, BackendOptions, FrameLimits};
+use masklet_engines::backend::{Backend, BackendOptions, Selection};
 use masklet_engines::bundle::{Bundle, Component};
+use masklet_engines::device::FrameLimits;
 use masklet_engines::memory::{Arena, PlanRow, Region, RegionKind, Slab};
+use masklet_engines::runtime::RuntimeKind;
 use masklet_engines::tensor::DType;
 use ndarray::Array1;
 use serde_json::Value;
@@ -129,9 +131,9 @@ fn every_component_gives_what_the_reference_gives_on_the_same_inputs() {
             let values = input(&bundle, described, tensor.shape().elements(), &features);
             if spec.dtype == DType::I32 {
                 let values: Vec<i32> = values.iter().map(|&v| v as i32).collect();
-                backend.upload_i32(&values, tensor.view_mut()).unwrap();
+                backend.device().upload(&values, tensor.view_mut()).unwrap();
             } else {
-                backend.upload_f32(&values, tensor.view_mut()).unwrap();
+                backend.device().upload(&values, tensor.view_mut()).unwrap();
             }
             given.push(tensor);
         }
@@ -251,18 +253,25 @@ fn compare(a: &Mask, b: &Mask) -> (f64, usize) {
     (iou, any - both)
 }
 
-fn cpu(bundle: &Bundle) -> Box<dyn Backend> {
-    let options = BackendOptions {
-        threads: 2,
-        ..BackendOptions::default()
+fn cpu(bundle: &Bundle) -> Backend {
+    let selection = Selection {
+        runtime: RuntimeKind::named("rten"),
+        ..Selection::default()
     };
-    backend::open(BackendKind::Cpu, bundle, &options).unwrap()
+    let mut options = BackendOptions::default();
+    options.runtime.threads = 2;
+    let opened = selection.open(&[bundle], &options).unwrap();
+    let backend = opened.backends.into_iter().next().unwrap();
+    // It keeps nothing in the arena.
+    let mut arena = Arena::new(Slab::host(0).unwrap());
+    backend.load(&mut arena, None).unwrap();
+    backend
 }
 
 /// Tracks the golden clip; gives (object, frame) -> (logits, score).
 fn track(
     bundle: &Bundle,
-    backend: &dyn Backend,
+    backend: &Backend,
     tasks: Vec<ObjectTask>,
     frames: &[Vec<f32>],
 ) -> Vec<(usize, usize, Vec<f32>, f32)> {
@@ -272,8 +281,8 @@ fn track(
         frames: FrameLimits::default(),
     };
     let layout = TrackerLayout::new(bundle.manifest(), demand);
-    let plan = layout.plan(backend.needs(demand.frames, demand.objects));
-    let mut arena = Arena::new(backend.slab(plan.bytes()).unwrap());
+    let plan = layout.plan(backend.requirements(demand.frames, demand.objects));
+    let mut arena = Arena::new(backend.device().slab(plan.bytes()).unwrap());
     let mut found = Vec::new();
     {
         let process = arena.root(RegionKind::Process);
@@ -296,7 +305,7 @@ fn track(
 #[allow(clippy::too_many_arguments)]
 fn run_frames<'r>(
     bundle: &'r Bundle,
-    backend: &'r dyn Backend,
+    backend: &'r Backend,
     layout: &'r TrackerLayout,
     features: [masklet_engines::memory::Tensor<'r>; 4],
     objects: &'r Region<'r>,
@@ -375,7 +384,7 @@ fn the_clip_gives_the_masks_of_the_reference_session_for_every_prompt_kind() {
     for (name, described) in clip["runs"].as_object().unwrap() {
         let described = described.as_array().unwrap();
         let tasks: Vec<_> = described.iter().map(|d| task(&bundle, d, &clip)).collect();
-        for (object, index, logits, score) in track(&bundle, backend.as_ref(), tasks, &frames) {
+        for (object, index, logits, score) in track(&bundle, &backend, tasks, &frames) {
             let id = described[object]["object"].as_u64().unwrap();
             let folder = format!("clip/{name}/{id}");
             let expected = image::read_mask_png(&golden(&format!("{folder}/masks/{index:05}.png")));
@@ -422,9 +431,9 @@ fn objects_tracked_together_and_alone_give_the_same_masks() {
         &runs["mask"][1],
     ]
     .map(|d| task(&bundle, d, &clip));
-    let together = track(&bundle, backend.as_ref(), tasks.to_vec(), &frames);
+    let together = track(&bundle, &backend, tasks.to_vec(), &frames);
     for (object, task) in tasks.iter().enumerate() {
-        let alone = track(&bundle, backend.as_ref(), vec![task.clone()], &frames);
+        let alone = track(&bundle, &backend, vec![task.clone()], &frames);
         let shared: Vec<_> = together.iter().filter(|found| found.0 == object).collect();
         assert_eq!(alone.len(), shared.len());
         for (a, b) in alone.iter().zip(shared) {

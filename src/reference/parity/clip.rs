@@ -22,7 +22,7 @@ pub struct ClipSide {
     /// The model.
     pub bundle: Bundle,
     /// What runs it.
-    pub backend: Box<dyn Backend>,
+    pub backend: Backend,
     /// Its name in messages.
     pub name: String,
 }

@@ -3,7 +3,6 @@
 use crate::dataset::DatasetError;
 use crate::error::{Classified, ErrorClass, io_class};
 use crate::media::image::ImageError;
-use masklet_engines::backend::BackendError;
 use masklet_engines::memory::{AccessError, ArenaError};
 
 /// Why a comparison could not be made.
@@ -77,7 +76,7 @@ pub enum ParityError {
     },
     /// The backend failed.
     #[error(transparent)]
-    Backend(#[from] BackendError),
+    Backend(#[from] masklet_engines::Error),
     /// The arena refused.
     #[error(transparent)]
     Arena(#[from] ArenaError),

@@ -1,14 +1,14 @@
-//! A backend that hands everything on to another and keeps what its components saw.
+//! A runtime that passes everything on to another and keeps what its components saw.
 
-use masklet_engines::backend::{
-    Backend, BackendError, BackendInfo, DeviceFrames, DeviceMemory, FrameLimits, Needs, Stamp,
-};
+use masklet_engines::Error;
+use masklet_engines::backend::Backend;
 use masklet_engines::bundle::Component;
-use masklet_engines::memory::{Arena, Slab, TensorMut, TensorRef};
+use masklet_engines::device::Device;
+use masklet_engines::memory::{Arena, PlanRow, TensorMut, TensorRef};
+use masklet_engines::runtime::{Runtime, RuntimeFacts};
 use masklet_engines::tensor::DType;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// The values of one tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,83 +110,55 @@ impl Recording {
     }
 }
 
-/// Hands everything on to `inner` and records its components.
+/// A runtime that passes everything on to another and records its components.
 pub struct Recorder {
-    inner: Box<dyn Backend>,
+    inner: Box<dyn Runtime>,
+    device: Rc<dyn Device>,
     recording: Recording,
 }
 
 impl Recorder {
-    /// Records `inner` into `recording`, which keeps nothing until [`Recording::begin`].
-    pub fn new(inner: Box<dyn Backend>, recording: Recording) -> Self {
-        Self { inner, recording }
+    /// Records what `backend` runs into `recording`, which keeps nothing until [`Recording::begin`].
+    pub fn on(backend: Backend, recording: Recording) -> Backend {
+        backend.wrapped(|inner, device| {
+            Box::new(Self {
+                inner,
+                device,
+                recording,
+            })
+        })
     }
 }
 
 /// A tensor's values, from wherever they are.
-pub(super) fn values(backend: &dyn Backend, tensor: TensorRef<'_>) -> Result<Values, BackendError> {
+pub(super) fn values(device: &dyn Device, tensor: TensorRef<'_>) -> Result<Values, Error> {
     let count = tensor.shape().elements();
-    match tensor.dtype() {
-        DType::I32 => {
-            let mut to = vec![0; count];
-            backend.download_i32(tensor, &mut to)?;
-            Ok(Values::I32(to))
-        }
-        _ => {
-            let mut to = vec![0.0; count];
-            backend.download_f32(tensor, &mut to)?;
-            Ok(Values::F32(to))
-        }
+    if tensor.dtype() == DType::I32 {
+        let mut to = vec![0; count];
+        device.download(tensor, &mut to)?;
+        Ok(Values::I32(to))
+    } else {
+        let mut to = vec![0.0; count];
+        device.download(tensor, &mut to)?;
+        Ok(Values::F32(to))
     }
 }
 
-impl Backend for Recorder {
-    fn info(&self) -> BackendInfo {
-        self.inner.info()
+impl Runtime for Recorder {
+    fn facts(&self) -> RuntimeFacts {
+        self.inner.facts()
     }
 
-    fn slab(&self, bytes: usize) -> Result<Slab, BackendError> {
-        self.inner.slab(bytes)
+    fn rows(&self) -> Vec<PlanRow> {
+        self.inner.rows()
     }
 
-    fn staging_slab(&self, bytes: usize) -> Result<Option<Slab>, BackendError> {
-        self.inner.staging_slab(bytes)
-    }
-
-    fn needs(&self, frames: FrameLimits, objects: usize) -> Needs {
-        self.inner.needs(frames, objects)
-    }
-
-    fn settle(&self, arena: &mut Arena, staging: Option<&mut Arena>) -> Result<(), BackendError> {
-        self.inner.settle(arena, staging)
+    fn load(&self, arena: &mut Arena) -> Result<(), Error> {
+        self.inner.load(arena)
     }
 
     fn wants_fixed_addresses(&self) -> bool {
         self.inner.wants_fixed_addresses()
-    }
-
-    fn driver_allocations(&self) -> Option<u64> {
-        self.inner.driver_allocations()
-    }
-
-    fn device_memory(&self) -> Option<DeviceMemory> {
-        self.inner.device_memory()
-    }
-
-    fn frames(&self) -> Option<&dyn DeviceFrames> {
-        self.inner.frames()
-    }
-
-    fn stamp(&self) -> Result<Stamp, BackendError> {
-        self.inner.stamp()
-    }
-
-    fn elapsed(&self, from: Stamp, to: Stamp) -> Result<Duration, BackendError> {
-        self.inner.elapsed(from, to)
-    }
-
-    fn synchronize(&self) -> Result<(), BackendError> {
-        self.inner.synchronize()
     }
 
     fn run(
@@ -194,57 +166,23 @@ impl Backend for Recorder {
         component: Component,
         inputs: &[TensorRef<'_>],
         outputs: &mut [TensorMut<'_>],
-    ) -> Result<(), BackendError> {
-        let wanted = self.recording.wants(component);
-        let backend = self.inner.as_ref();
+    ) -> Result<(), Error> {
+        let device = self.device.as_ref();
+        let Some(index) = self.recording.wants(component) else {
+            return self.inner.run(component, inputs, outputs);
+        };
         // Before the call: an output may be an input of the next.
-        let given = match wanted {
-            Some(_) => inputs.iter().map(|&t| values(backend, t)).collect(),
-            None => Ok(Vec::new()),
-        }?;
-        backend.run(component, inputs, outputs)?;
-        if let Some(index) = wanted {
-            let made = outputs.iter().map(|t| values(backend, t.view()));
-            let call = Call {
-                component,
-                inputs: given,
-                outputs: made.collect::<Result<_, _>>()?,
-            };
-            self.recording.keep(index, call);
-        }
+        let given = inputs.iter().map(|&tensor| values(device, tensor));
+        let given = given.collect::<Result<_, _>>()?;
+        self.inner.run(component, inputs, outputs)?;
+        let made = outputs.iter().map(|tensor| values(device, tensor.view()));
+        let call = Call {
+            component,
+            inputs: given,
+            outputs: made.collect::<Result<_, _>>()?,
+        };
+        self.recording.keep(index, call);
         Ok(())
-    }
-
-    fn upload_f32(&self, values: &[f32], to: TensorMut<'_>) -> Result<(), BackendError> {
-        self.inner.upload_f32(values, to)
-    }
-
-    fn upload_i32(&self, values: &[i32], to: TensorMut<'_>) -> Result<(), BackendError> {
-        self.inner.upload_i32(values, to)
-    }
-
-    fn download_f32(&self, from: TensorRef<'_>, to: &mut [f32]) -> Result<(), BackendError> {
-        self.inner.download_f32(from, to)
-    }
-
-    fn download_i32(&self, from: TensorRef<'_>, to: &mut [i32]) -> Result<(), BackendError> {
-        self.inner.download_i32(from, to)
-    }
-
-    fn copy(&self, from: TensorRef<'_>, to: TensorMut<'_>) -> Result<(), BackendError> {
-        self.inner.copy(from, to)
-    }
-
-    fn copy_through_bf16(
-        &self,
-        from: TensorRef<'_>,
-        to: TensorMut<'_>,
-    ) -> Result<(), BackendError> {
-        self.inner.copy_through_bf16(from, to)
-    }
-
-    fn zero(&self, to: TensorMut<'_>) -> Result<(), BackendError> {
-        self.inner.zero(to)
     }
 }
 

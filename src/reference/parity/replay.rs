@@ -4,8 +4,9 @@ use super::recorder::values;
 use super::{Call, ParityError, Values};
 use crate::track::TrackerLayout;
 use crate::track::layout::Demand;
-use masklet_engines::backend::{Backend, FrameLimits};
+use masklet_engines::backend::Backend;
 use masklet_engines::bundle::{Component, Manifest};
+use masklet_engines::device::FrameLimits;
 use masklet_engines::memory::{Arena, PlanRow, RegionKind};
 use masklet_engines::tensor::TensorSpec;
 
@@ -15,7 +16,7 @@ use masklet_engines::tensor::TensorSpec;
 /// # Errors
 /// When the memory cannot be had or a component fails.
 pub fn replay(
-    backend: &dyn Backend,
+    backend: &Backend,
     manifest: &Manifest,
     calls: &[Call],
 ) -> Result<Vec<Vec<Values>>, ParityError> {
@@ -24,7 +25,7 @@ pub fn replay(
         ring_frames: 1,
         frames: FrameLimits::default(),
     };
-    let needs = backend.needs(demand.frames, demand.objects);
+    let needs = backend.requirements(demand.frames, demand.objects);
     let plan = TrackerLayout::new(manifest, demand).plan(needs);
     let most = Component::ALL
         .into_iter()
@@ -35,9 +36,10 @@ pub fn replay(
         })
         .max()
         .unwrap_or(0);
-    let mut arena = Arena::new(backend.slab(plan.bytes() + most)?);
-    let mut staging = backend.staging_slab(plan.staging_bytes())?.map(Arena::new);
-    backend.settle(&mut arena, staging.as_mut())?;
+    let mut arena = Arena::new(backend.device().slab(plan.bytes() + most)?);
+    let staging = backend.device().staging_slab(plan.staging_bytes())?;
+    let mut staging = staging.map(Arena::new);
+    backend.load(&mut arena, staging.as_mut())?;
     calls
         .iter()
         .map(|call| one(backend, manifest, &mut arena, call))
@@ -49,7 +51,7 @@ fn row(spec: &TensorSpec) -> PlanRow {
 }
 
 fn one(
-    backend: &dyn Backend,
+    backend: &Backend,
     manifest: &Manifest,
     arena: &mut Arena,
     call: &Call,
@@ -60,8 +62,8 @@ fn one(
     for (spec, value) in inputs.iter().zip(&call.inputs) {
         let mut tensor = region.alloc(&row(spec))?;
         match value {
-            Values::F32(value) => backend.upload_f32(value, tensor.view_mut())?,
-            Values::I32(value) => backend.upload_i32(value, tensor.view_mut())?,
+            Values::F32(value) => backend.device().upload(value, tensor.view_mut())?,
+            Values::I32(value) => backend.device().upload(value, tensor.view_mut())?,
         }
         given.push(tensor);
     }
@@ -73,6 +75,6 @@ fn one(
     let mut targets: Vec<_> = made.iter_mut().map(|tensor| tensor.view_mut()).collect();
     backend.run(call.component, &views, &mut targets)?;
     made.iter()
-        .map(|tensor| Ok(values(backend, tensor.view())?))
+        .map(|tensor| Ok(values(backend.device(), tensor.view())?))
         .collect()
 }

@@ -4,15 +4,14 @@
 //! resizes, and they wait for the resize of the frame before. Where they are read in place
 //! ([`super::staging`]) nothing goes up. Everything else is on the compute stream, in order.
 
-use super::{TensorRtBackend, run_error};
-use crate::backend::{
-    BackendError, DeviceFrames, FrameLimits, FrameSize, FrameWay, MaskBits, Normalization,
-};
+use super::CudaDevice;
 use crate::cuda::kernels;
+use crate::device::{DeviceFrames, FrameLimits, FrameSize, FrameWay, MaskBits, Normalization};
+use crate::error::{Error, Result};
 use crate::memory::{PlanRow, Tensor, TensorMut, TensorRef};
 use crate::tensor::DType;
 
-/// Places in [`crate::backend::Needs::video`].
+/// Places in [`crate::device::EndRows::video`].
 const PIXELS: usize = 0;
 const TABLES: usize = 1;
 const NARROWED: usize = 2;
@@ -27,7 +26,7 @@ pub(super) fn rows(
     frames: FrameLimits,
     objects: usize,
     side: usize,
-) -> Result<(Vec<PlanRow>, Vec<PlanRow>), BackendError> {
+) -> Result<(Vec<PlanRow>, Vec<PlanRow>)> {
     // Tables and the narrowed frame grow with either side of a frame, so the largest sides bound
     // them.
     let (height, width) = (frames.height.max(1), frames.width.max(1));
@@ -45,22 +44,20 @@ pub(super) fn rows(
     ))
 }
 
+/// A video, a frame or a mask is larger than the plan allowed for.
+fn too_large(what: &str, needed: usize, planned: usize) -> Error {
+    Error::run(format!(
+        "{what} needs {needed} bytes, the plan has {planned}: the frame is larger than planned"
+    ))
+}
+
 /// The tensor of a row, if it holds as much as is needed.
-fn place(
-    memory: &mut [Tensor<'_>],
-    row: usize,
-    what: &'static str,
-    needed: usize,
-) -> Result<u64, BackendError> {
+fn place(memory: &mut [Tensor<'_>], row: usize, what: &'static str, needed: usize) -> Result<u64> {
     let tensor = memory.get_mut(row);
     let planned = tensor.as_ref().map_or(0, |tensor| tensor.bytes());
     match tensor {
         Some(tensor) if needed <= planned => Ok(tensor.view_mut().address() as u64),
-        _ => Err(BackendError::FrameTooLarge {
-            what,
-            needed,
-            planned,
-        }),
+        _ => Err(too_large(what, needed, planned)),
     }
 }
 
@@ -72,13 +69,8 @@ fn mask_shape(size: FrameSize) -> kernels::MaskBits {
     }
 }
 
-impl DeviceFrames for TensorRtBackend {
-    fn open(
-        &self,
-        size: FrameSize,
-        frame: &[u8],
-        video: &mut [Tensor<'_>],
-    ) -> Result<(), BackendError> {
+impl DeviceFrames for CudaDevice {
+    fn open(&self, size: FrameSize, frame: &[u8], video: &mut [Tensor<'_>]) -> Result<()> {
         let tables = kernels::ResizeTables::new(size.height, size.width, self.side)?;
         let bytes = tables.to_bytes();
         let pixels = place(video, PIXELS, "a frame", size.rgb_bytes())?;
@@ -111,22 +103,22 @@ impl DeviceFrames for TensorRtBackend {
         normalization: Normalization,
         video: &mut [Tensor<'_>],
         image: TensorMut<'_>,
-    ) -> Result<(), BackendError> {
+    ) -> Result<()> {
         let tables = self.tables.borrow();
         let Some((_, tables)) = tables.as_ref().filter(|(of, _)| *of == size) else {
-            return Err(BackendError::FrameTooLarge {
-                what: "a frame of another size than the video's",
-                needed: size.rgb_bytes(),
-                planned: 0,
-            });
+            return Err(too_large(
+                "a frame of another size than the video's",
+                size.rgb_bytes(),
+                0,
+            ));
         };
         let pixels = place(video, PIXELS, "a frame", rgb.len())?;
         if rgb.len() != size.rgb_bytes() || image.bytes() != tables.output_bytes() {
-            return Err(BackendError::FrameTooLarge {
-                what: "a frame of another length than its size says",
-                needed: rgb.len(),
-                planned: size.rgb_bytes(),
-            });
+            return Err(too_large(
+                "a frame of another length than its size",
+                rgb.len(),
+                size.rgb_bytes(),
+            ));
         }
         let in_place = self.in_place(size, rgb);
         let frame = kernels::Frame {
@@ -163,21 +155,18 @@ impl DeviceFrames for TensorRtBackend {
         slot: usize,
         video: &mut [Tensor<'_>],
         staging: &mut [Tensor<'_>],
-    ) -> Result<(), BackendError> {
+    ) -> Result<()> {
         let bytes = size.mask_bytes();
         let bits = place(video, BITS, "a mask", bytes)?;
         let flag = place(video, FLAG, "a mask's flag", FLAG_BYTES)?;
         let down = place(staging, slot, "a mask on its way down", bytes + FLAG_BYTES)? as *mut u8;
         let side = self.side / 4;
         if logits.dtype() != DType::F32 || logits.shape().elements() != side * side {
-            return Err(run_error(
-                "mask",
-                &format!(
-                    "logits are {} values of {}, {side} x {side} of f32 are needed",
-                    logits.shape().elements(),
-                    logits.dtype()
-                ),
-            ));
+            return Err(Error::run(format!(
+                "mask logits are {} values of {}, {side} x {side} of f32 are needed",
+                logits.shape().elements(),
+                logits.dtype()
+            )));
         }
         // SAFETY: logits are side x side values, bits and flag are large enough (checked above),
         // all in order on the compute stream; `down` is pinned, of `bytes + 4` bytes, and nobody
@@ -204,15 +193,11 @@ impl DeviceFrames for TensorRtBackend {
         size: FrameSize,
         slot: usize,
         staging: &'a [Tensor<'_>],
-    ) -> Result<MaskBits<'a>, BackendError> {
+    ) -> Result<MaskBits<'a>> {
         let needed = size.mask_bytes() + FLAG_BYTES;
         let tensor = staging.get(slot).filter(|tensor| tensor.bytes() >= needed);
         let Some(tensor) = tensor else {
-            return Err(BackendError::FrameTooLarge {
-                what: "a mask on its way down",
-                needed,
-                planned: 0,
-            });
+            return Err(too_large("a mask on its way down", needed, 0));
         };
         let bytes: &[u8] = tensor.view().as_slice()?;
         // SAFETY: any bits are a u32; the tensor starts at a multiple of 256 bytes.

@@ -1,7 +1,8 @@
 //! Time stamps of the device: a ring of events, made once.
 
-use crate::backend::{BackendError, BackendKind, Stamp};
 use crate::cuda::{CudaError, Device, Event, Stream};
+use crate::device::{Stamp, foreign_stamp};
+use crate::error::Result;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ impl EventRing {
     }
 
     /// A stamp behind everything on `stream` so far.
-    pub(super) fn stamp(&self, stream: &Stream) -> Result<Stamp, BackendError> {
+    pub(super) fn stamp(&self, stream: &Stream) -> Result<Stamp> {
         let number = self.next.get();
         self.at(number)?.record(stream)?;
         self.next.set(number + 1);
@@ -36,32 +37,26 @@ impl EventRing {
     }
 
     /// Time between two stamps, waiting for the later one.
-    pub(super) fn elapsed(&self, from: Stamp, to: Stamp) -> Result<Duration, BackendError> {
+    pub(super) fn elapsed(&self, from: Stamp, to: Stamp) -> Result<Duration> {
         let (from, to) = (self.find(from)?, self.find(to)?);
         to.synchronize()?;
         Ok(Event::elapsed(from, to)?)
     }
 
-    fn find(&self, stamp: Stamp) -> Result<&Event, BackendError> {
+    fn find(&self, stamp: Stamp) -> Result<&Event> {
         match stamp {
             Stamp::Device(number)
                 if number < self.next.get() && self.next.get() - number <= EVENTS as u64 =>
             {
                 self.at(number)
             }
-            _ => Err(foreign()),
+            _ => Err(foreign_stamp()),
         }
     }
 
-    fn at(&self, number: u64) -> Result<&Event, BackendError> {
+    fn at(&self, number: u64) -> Result<&Event> {
         self.events
             .get((number % EVENTS as u64) as usize)
-            .ok_or_else(foreign)
-    }
-}
-
-fn foreign() -> BackendError {
-    BackendError::ForeignStamp {
-        kind: BackendKind::TensorRt,
+            .ok_or_else(foreign_stamp)
     }
 }

@@ -1,4 +1,4 @@
-//! The C library's heap, as the CPU runtime needs it.
+//! The C library's heap, as rten needs it.
 //!
 //! The runtime takes memory for an operator's result and frees it a few operators later, hundreds of
 //! MiB a frame. glibc gives blocks of that size back to the kernel at once, which has to clear every

@@ -4,10 +4,11 @@
 //! slower for its kernels to read, which depends on the device and on the frame. So it is measured,
 //! once for every size of frame, before the first frame of the first video of that size.
 
-use super::{TensorRtBackend, run_error};
-use crate::backend::{BackendError, FrameSize, FrameStaging, FrameWay};
+use super::CudaDevice;
 use crate::cuda::PinnedBlock;
 use crate::cuda::kernels::{Frame, ResizeTables};
+use crate::device::{FrameSize, FrameStaging, FrameWay};
+use crate::error::{Error, Result};
 use std::time::Duration;
 
 /// Times that each way is tried; the fastest counts.
@@ -44,7 +45,7 @@ impl Mapped {
     }
 }
 
-impl TensorRtBackend {
+impl CudaDevice {
     /// Where the device reads a frame in place; `None` where it is to be copied.
     pub(super) fn in_place(&self, size: FrameSize, rgb: &[u8]) -> Option<u64> {
         let ways = self.ways.borrow();
@@ -64,27 +65,26 @@ impl TensorRtBackend {
         tables: &ResizeTables,
         staged: &[u8],
         frame: Frame,
-    ) -> Result<(), BackendError> {
+    ) -> Result<()> {
         if self.ways.borrow().iter().any(|way| is_of(way, size)) {
             return Ok(());
         }
         let mut way = FrameWay {
             height: size.height,
             width: size.width,
-            in_place: self.staging == FrameStaging::InPlace,
+            in_place: self.options.staging == FrameStaging::InPlace,
             copy_ms: None,
             in_place_ms: None,
         };
         let mapped = self.mapped.get().and_then(|mapped| mapped.find(staged));
-        match (self.staging, mapped) {
+        match (self.options.staging, mapped) {
             (FrameStaging::InPlace, None) => {
-                return Err(run_error(
-                    "frame staging",
-                    "this device cannot read host memory in place: --frame-staging copy or auto",
+                return Err(Error::environment(
+                    "this device cannot read host memory in place: use --frame-staging copy or auto",
                 ));
             }
             (FrameStaging::Auto, Some(mapped))
-                if self.device.info().integrated && !staged.is_empty() =>
+                if self.driver.info().integrated && !staged.is_empty() =>
             {
                 let pixels = Frame {
                     pixels: mapped,
@@ -124,7 +124,7 @@ impl TensorRtBackend {
         tables: &ResizeTables,
         from: Option<&[u8]>,
         frame: Frame,
-    ) -> Result<Duration, BackendError> {
+    ) -> Result<Duration> {
         let mut fastest = Duration::MAX;
         for _ in 0..TRIES {
             self.compute.synchronize()?;

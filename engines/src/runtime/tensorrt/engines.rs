@@ -1,11 +1,13 @@
 //! The engines of a bundle: found, measured once, loaded into the arena, run, captured.
 
+use super::KIND;
 use super::allocator::{KeptMemory, MeasuringMemory};
-use crate::backend::{BackendError, BackendKind, GraphMode};
 use crate::bundle::{Bundle, Component};
 use crate::cuda::{Device, GraphExec, Stream};
 use crate::engine::{self, EngineStore, Measured, StoredEngine, Wanted};
+use crate::error::{Error, Result};
 use crate::memory::{KeptBlock, PlanRow};
+use crate::runtime::{GraphMode, run_error};
 use crate::tensor::{DType, TensorSpec, element_count};
 use crate::tensorrt::{self, Context, DeviceAllocator, Engine, Library, Runtime};
 use std::sync::Arc;
@@ -15,7 +17,7 @@ fn load(
     library: &Library,
     stored: &StoredEngine,
     allocator: Arc<dyn DeviceAllocator>,
-) -> Result<(Arc<Engine>, Context), BackendError> {
+) -> Result<(Arc<Engine>, Context)> {
     let plan = stored.plan()?;
     let runtime = Runtime::new(library, allocator)?;
     let engine = runtime.deserialize(&plan)?;
@@ -32,7 +34,7 @@ pub(super) fn find(
     device: &Arc<Device>,
     fits: &engine::Device,
     options: Option<&str>,
-) -> Result<Vec<(Component, StoredEngine, Measured)>, BackendError> {
+) -> Result<Vec<(Component, StoredEngine, Measured)>> {
     Component::ALL
         .into_iter()
         .map(|component| {
@@ -53,11 +55,7 @@ pub(super) fn find(
         .collect()
 }
 
-fn measure(
-    library: &Library,
-    stored: &StoredEngine,
-    device: &Arc<Device>,
-) -> Result<Measured, BackendError> {
+fn measure(library: &Library, stored: &StoredEngine, device: &Arc<Device>) -> Result<Measured> {
     let memory = MeasuringMemory::new(device);
     let plan = stored.plan()?;
     let allocator: Arc<dyn DeviceAllocator> = Arc::<MeasuringMemory>::clone(&memory);
@@ -132,7 +130,7 @@ impl Loaded {
         stored: &StoredEngine,
         block: KeptBlock,
         scratch: KeptBlock,
-    ) -> Result<Self, BackendError> {
+    ) -> Result<Self> {
         let memory = KeptMemory::new(block.address, block.bytes);
         let (engine, mut context) = load(library, stored, memory)?;
         let (inputs, outputs) = component.tensors(bundle.manifest());
@@ -168,12 +166,8 @@ impl Loaded {
     pub(super) fn check_given(
         &self,
         given: impl ExactSizeIterator<Item = (DType, usize)>,
-    ) -> Result<(), BackendError> {
-        let wrong = |message: String| BackendError::Run {
-            kind: BackendKind::TensorRt,
-            component: self.component.name(),
-            message,
-        };
+    ) -> Result<()> {
+        let wrong = |message: String| run_error(KIND, self.component, &message);
         if given.len() != self.tensors.len() {
             let (given, needed) = (given.len(), self.tensors.len());
             return Err(wrong(format!(
@@ -201,7 +195,7 @@ impl Loaded {
         stream: &Stream,
         addresses: &[u64],
         graphs: GraphMode,
-    ) -> Result<(), BackendError> {
+    ) -> Result<()> {
         let known = self.captured.iter().find(|c| c.addresses == addresses);
         if let Some(captured) = known.filter(|_| graphs != GraphMode::Off) {
             // SAFETY: the graph was captured for these very addresses, which the caller vouches for.
@@ -227,11 +221,7 @@ impl Loaded {
                 graph,
             }),
             Err(error) if graphs == GraphMode::On => {
-                return Err(BackendError::Run {
-                    kind: BackendKind::TensorRt,
-                    component: self.component.name(),
-                    message: format!("{error}"),
-                });
+                return Err(run_error(KIND, self.component, &error));
             }
             Err(error) => {
                 tracing::debug!("{} runs without a graph: {error}", self.component.name());
@@ -242,12 +232,7 @@ impl Loaded {
 }
 
 /// The engine has the tensors of the contract.
-fn check(
-    component: Component,
-    engine: &Engine,
-    specs: &[TensorSpec],
-    inputs: bool,
-) -> Result<(), BackendError> {
+fn check(component: Component, engine: &Engine, specs: &[TensorSpec], inputs: bool) -> Result<()> {
     for spec in specs {
         let same = |there: &[i64]| {
             there.len() == spec.shape.len()
@@ -264,12 +249,14 @@ fn check(
                 && same(&tensor.shape)
         });
         if !found {
-            return Err(BackendError::EngineTensor {
-                component: component.name(),
-                tensor: spec.name.clone(),
-                dtype: spec.dtype,
-                shape: spec.shape.clone(),
-            });
+            return Err(Error::data(format!(
+                "the engine of '{}' has no tensor '{}' of {} {:?}; it was built from another \
+                 export: rebuild it with `masklet build --force`",
+                component.name(),
+                spec.name,
+                spec.dtype,
+                spec.shape
+            )));
         }
     }
     Ok(())

@@ -3,9 +3,9 @@
 //! Uploads are copied into a pinned area and queued; the area is used again only when the stream
 //! has been waited for. Read-backs have an area of their own and wait.
 
-use crate::backend::BackendError;
 use crate::cuda::Stream;
-use crate::memory::{Element, KeptBlock, TensorMut, TensorRef, aligned};
+use crate::error::Result;
+use crate::memory::{KeptBlock, TensorMut, TensorRef, aligned};
 use std::cell::Cell;
 
 /// Pinned areas for uploads and read-backs. Neither is used by anyone else.
@@ -36,12 +36,7 @@ impl Transfer {
     ///
     /// # Safety
     /// `to..to + bytes.len()` is device memory that nothing but work on `stream` touches.
-    pub(super) unsafe fn upload(
-        &self,
-        stream: &Stream,
-        bytes: &[u8],
-        to: u64,
-    ) -> Result<(), BackendError> {
+    pub(super) unsafe fn upload(&self, stream: &Stream, bytes: &[u8], to: u64) -> Result<()> {
         let mut done = 0;
         while done < bytes.len() {
             if self.queued.get() >= self.upload.bytes {
@@ -63,39 +58,28 @@ impl Transfer {
         Ok(())
     }
 
-    /// Copies a tensor's values out; waits for everything on `stream`.
-    pub(super) fn download<T: Element + Copy>(
+    /// Copies a tensor's bytes out; waits for everything on `stream`. `to` is as long as the tensor.
+    pub(super) fn download(
         &self,
         stream: &Stream,
         from: TensorRef<'_>,
-        to: &mut [T],
-    ) -> Result<(), BackendError> {
-        let size = std::mem::size_of::<T>();
-        let step = self.read_back.bytes / size;
-        let mut done = 0;
-        while done < to.len() {
-            let count = step.min(to.len() - done);
-            let source = (from.address() + done * size) as u64;
+        to: &mut [u8],
+    ) -> Result<()> {
+        let mut source = from.address() as u64;
+        for piece in to.chunks_mut(self.read_back.bytes.max(1)) {
             let place = self.read_back.address as *mut u8;
-            // SAFETY: the tensor is live device memory of at least `to.len()` elements (checked by
-            // the caller); the area is ours, large enough, aligned, and read after the wait only.
+            // SAFETY: the tensor is live device memory of at least `to.len()` bytes (checked by the
+            // caller); the area is ours, large enough, and read after the wait only.
             unsafe {
-                stream.copy_to_host(place, source, count * size)?;
+                stream.copy_to_host(place, source, piece.len())?;
                 stream.synchronize()?;
-                let values = std::slice::from_raw_parts(place.cast::<T>(), count);
-                to[done..done + count].copy_from_slice(values);
+                piece.copy_from_slice(std::slice::from_raw_parts(place, piece.len()));
             }
             self.waited();
-            done += count;
+            source += piece.len() as u64;
         }
         Ok(())
     }
-}
-
-/// The bytes of values, for an upload.
-pub(super) fn bytes_of<T: Element>(values: &[T]) -> &[u8] {
-    // SAFETY: elements are plain numbers without padding; every byte is initialised.
-    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), std::mem::size_of_val(values)) }
 }
 
 /// The address of a tensor to be written on the device.
