@@ -298,10 +298,17 @@ impl Classified for masklet_engines::memory::PlanError {
 pub fn io_class(error: &io::Error) -> ErrorClass {
     use io::ErrorKind::*;
     match error.kind() {
-        StorageFull | QuotaExceeded => ErrorClass::Passing,
+        StorageFull
+        | QuotaExceeded
+        | TimedOut
+        | NotConnected
+        | StaleNetworkFileHandle
+        | NetworkDown
+        | HostUnreachable => ErrorClass::Passing,
         PermissionDenied | ReadOnlyFilesystem | OutOfMemory => ErrorClass::Environment,
-        // A failing disk or a file system without locks is not damage to the data.
-        _ if [Errno::IO, Errno::NOLCK]
+        // A failing disk, a file system without locks, or too many open files is not damage to the
+        // data.
+        _ if [Errno::IO, Errno::NOLCK, Errno::MFILE, Errno::NFILE]
             .iter()
             .any(|code| error.raw_os_error() == Some(code.raw_os_error())) =>
         {

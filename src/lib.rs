@@ -33,16 +33,21 @@ pub mod dataset;
 pub mod doctor;
 pub mod error;
 pub mod figures;
+mod files;
+#[cfg(test)]
+mod fuzz;
 pub mod machine;
 pub mod mask;
 pub mod media;
 pub mod metrics;
 pub mod overlay;
+mod process;
 pub mod progress;
 pub mod record;
 pub mod reference;
 pub mod render;
 pub mod report;
+mod signals;
 pub mod spec;
 pub mod track;
 

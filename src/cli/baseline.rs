@@ -6,9 +6,8 @@
 mod earlier;
 mod watch;
 
-use super::exit::INTERRUPTED;
+use super::exit::interrupted;
 use super::print;
-use super::run::stop_flag;
 use crate::benchmark::bundle_record;
 use crate::dataset::Split;
 use crate::dataset::prompts::PromptKind;
@@ -200,7 +199,7 @@ pub fn after_run(
     command.args(["--mode", &names.join(","), "--exit-code", &code.to_string()]);
     command.args(options.arguments());
     match opened {
-        OpenMode::Resume => _ = command.arg("--resume"),
+        OpenMode::Resume | OpenMode::RetryFailed => _ = command.arg("--resume"),
         OpenMode::Force => _ = command.arg("--force"),
         OpenMode::New => {}
     }
@@ -221,10 +220,12 @@ pub fn baseline(args: &BaselineArgs) -> anyhow::Result<u8> {
         (Err(error), Some(code)) => {
             // The run before it is complete, whatever this is.
             let class = super::exit::class(&error);
-            eprintln!("warning: no baseline ({class:?}): {error:#}; the run itself is complete");
+            super::warn(&format!(
+                "warning: no baseline ({class:?}): {error:#}; the run itself is complete"
+            ));
             Ok(code)
         }
-        (Ok(INTERRUPTED), _) => Ok(INTERRUPTED),
+        (Ok(code), _) if code > 128 => Ok(code),
         (Ok(_), Some(code)) => Ok(code),
         (outcome, None) => outcome,
     }
@@ -233,7 +234,7 @@ pub fn baseline(args: &BaselineArgs) -> anyhow::Result<u8> {
 fn run_modes(args: &BaselineArgs) -> anyhow::Result<u8> {
     let earlier = Earlier::read(&args.run)?;
     let tools = Tools::find(args.options.baseline_python.as_deref())?;
-    let stop = stop_flag().context("installing signal handlers")?;
+    let stop = crate::signals::install().context("installing signal handlers")?;
     let progress = Progress::new(args.quiet, LogFormat::Text);
     let mut baselines: Vec<(String, Summary)> = Vec::new();
     let mut code = 0;
@@ -245,14 +246,14 @@ fn run_modes(args: &BaselineArgs) -> anyhow::Result<u8> {
         code = code.max(u8::from(died || summary.counts.failed > 0));
         baselines.push((format!("pytorch {mode}"), summary));
         if stop.load(Ordering::Relaxed) {
-            code = INTERRUPTED;
+            code = interrupted();
             break;
         }
     }
     if !baselines.is_empty() {
         // `masklet compare` says more: intervals, pairs, and what is not comparable.
-        print("\n")?;
-        super::print_blocks(&beside::beside(&earlier.summary, &baselines))?;
+        super::show("\n");
+        super::show_blocks(&beside::beside(&earlier.summary, &baselines));
     }
     Ok(code)
 }
@@ -305,13 +306,13 @@ fn run_mode(
         }
     }
     for warning in &opened.warnings {
-        eprintln!("warning: {warning}");
+        super::warn(&format!("warning: {warning}"));
     }
     if carried.fill_holes > 0 {
-        eprintln!(
+        super::warn(&format!(
             "warning: the run filled holes of up to {} pixels, the baseline fills none: masks differ there",
             carried.fill_holes
-        );
+        ));
     }
     let mut keeper = Keeper {
         folder: &mut opened.folder,
@@ -358,7 +359,7 @@ fn run_mode(
             keeper.fail(&left.in_progress(), &planned, said)?;
         }
         for line in rejected(&left) {
-            eprintln!("warning: {line}");
+            super::warn(&format!("warning: {line}"));
         }
         if let Some(hello) = left.hello {
             keeper.folder.note("pytorch", hello);
@@ -370,7 +371,7 @@ fn run_mode(
     }
     if let Some(said) = &said {
         keeper.folder.note("outcome", json!(said));
-        print(&format!("\n{said}.\n"))?;
+        super::show(&format!("\n{said}.\n"));
     }
     let (_, missing) = keeper.plan(&settings, &models, &earlier.split);
     let state = match missing.is_empty() {
@@ -379,17 +380,17 @@ fn run_mode(
     };
     let summary = opened.folder.finish(state)?;
     if let Err(why) = super::report::after_run(&folder) {
-        eprintln!("warning: {why}");
+        super::warn(&format!("warning: {why}"));
     }
     if !missing.is_empty() {
-        eprintln!(
+        super::warn(&format!(
             "warning: {} of its objects were not reached; the {} finished ones are in {}, \
              `masklet baseline {} --mode {mode} --resume` goes on",
             missing.len(),
             opened.folder.rows(),
             folder.display(),
             args.run.display()
-        );
+        ));
     }
     Ok(Some((summary, said.is_some())))
 }

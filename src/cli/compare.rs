@@ -3,14 +3,18 @@
 use super::options::UsageError;
 use super::print;
 use super::report::write;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::figures::compare::{
     CompareOptions, Comparison, Threshold, compare, label, read_source, threshold_names,
 };
+use crate::figures::compare::{Row, Source};
 use crate::figures::stats::Bootstrap;
+use crate::record::ObjectKey;
+use crate::record::audit::{Loss, losses_of};
 use crate::render::{Style, counted, html, markdown, sections};
 use crate::report::of_comparison;
 use clap::Args;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Put runs beside each other: run folders, baselines, CSV files of the Python benchmark.
@@ -41,6 +45,10 @@ pub struct CompareArgs {
         value_name = "NAME=LIMIT,…"
     )]
     threshold: Vec<String>,
+    /// Let thresholds pass although a run lacks these: it is not finished, rows are missing (against
+    /// its run.json, or against the first run), or masks that its rows name.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    accept_missing: Vec<Loss>,
     /// Write the comparison as Markdown to this file (- for standard output instead of the table).
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
@@ -70,7 +78,7 @@ fn threshold_help() -> String {
 /// Compares; the number is the exit code.
 ///
 /// # Errors
-/// [`Error`] for runs that cannot be compared, `StorageError` for a report that cannot be
+/// [`Error`] for runs that cannot be compared, also for a report that cannot be
 /// written.
 pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
     let outputs = [&args.markdown, &args.json, &args.html];
@@ -98,6 +106,9 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
         .enumerate()
         .map(|(place, path)| read_source(path, label(place)))
         .collect::<Result<Vec<_>, _>>()?;
+    if !options.thresholds.is_empty() {
+        check_complete(args, &sources)?;
+    }
     let comparison = compare(sources, &options)?;
     report(args, &comparison)?;
     match comparison.withheld() {
@@ -109,6 +120,49 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
         ))
         .into()),
     }
+}
+
+/// A gate passes on whole runs only.
+fn check_complete(args: &CompareArgs, sources: &[Source]) -> Result<()> {
+    let mut missing = Vec::new();
+    for run in &args.runs {
+        missing.extend(losses_of(run)?);
+    }
+    if let Some((first, others)) = sources.split_first() {
+        for other in others {
+            for (one, two) in [(first, other), (other, first)] {
+                missing.extend(unpaired(one, two));
+            }
+        }
+    }
+    missing.retain(|(loss, _)| !args.accept_missing.contains(loss));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<String> = missing.into_iter().map(|(_, why)| why).collect();
+    Err(Error::data(format!(
+        "--threshold needs complete runs: {}; finish them with --resume, or accept the loss with \
+         --accept-missing state,rows,masks",
+        all.join("; ")
+    )))
+}
+
+/// Rows of `one` that `two` has not, among the models that both have.
+fn unpaired(one: &Source, two: &Source) -> Option<(Loss, String)> {
+    let there: HashSet<ObjectKey> = two.rows.iter().map(Row::key).collect();
+    let models: HashSet<&str> = two.rows.iter().map(|row| row.model.as_str()).collect();
+    let own = one
+        .rows
+        .iter()
+        .filter(|row| models.contains(row.model.as_str()));
+    let mut keys = own.map(Row::key).filter(|key| !there.contains(key));
+    let first = keys.next()?;
+    let count = keys.count() + 1;
+    let why = format!(
+        "{count} objects of {} are not in {}, first {first}",
+        one.path, two.path
+    );
+    Some((Loss::Rows, why))
 }
 
 fn report(args: &CompareArgs, comparison: &Comparison) -> anyhow::Result<()> {

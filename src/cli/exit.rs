@@ -2,8 +2,10 @@
 
 use crate::error::{Classified, ErrorClass};
 
-/// The exit code of a run that a signal ended.
-pub const INTERRUPTED: u8 = 130;
+/// The exit code of a run that a signal ended: 130 after SIGINT, 143 after SIGTERM.
+pub fn interrupted() -> u8 {
+    crate::signals::exit_code()
+}
 
 /// The class of the first error in the chain that has one.
 pub fn class(error: &anyhow::Error) -> ErrorClass {
@@ -29,12 +31,8 @@ pub fn class(error: &anyhow::Error) -> ErrorClass {
             crate::dataset::prompts::GivenError,
             crate::media::image::ImageError,
             crate::metrics::error::ScoreError,
-            crate::record::FolderError,
-            crate::record::JournalError,
-            crate::record::StorageError,
             crate::dataset::synth::SynthError,
             crate::reference::parity::ParityError,
-            crate::record::MergeError,
             crate::media::video::VideoError,
             crate::overlay::OverlayError,
         );
@@ -53,13 +51,4 @@ pub fn sentence(error: &anyhow::Error) -> String {
         }
     }
     text
-}
-
-/// Whether the error is only that nobody reads our output any more (`masklet … | head`).
-pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
-    })
 }

@@ -1,8 +1,9 @@
 //! `--shard`, and `masklet merge`: one run on many machines.
 
-use super::print;
+use super::show;
 use crate::error::Result;
 use crate::figures::tables::of_summary;
+use crate::record::audit::Loss;
 use crate::record::{MergeOptions, merge};
 use crate::spec::{Shard, ShardChoice};
 use clap::Args;
@@ -43,6 +44,10 @@ pub struct MergeArgs {
     /// Join although shards are missing or not finished.
     #[arg(long)]
     partial: bool,
+    /// Join although a part lacks these: rows that its run.json counts, or masks and overlays that
+    /// its rows name.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    accept_missing: Vec<Loss>,
     /// Join although the shards ran on different devices; times are then a mixture.
     #[arg(long)]
     anyway: bool,
@@ -51,21 +56,22 @@ pub struct MergeArgs {
 /// Joins; the number is the exit code.
 ///
 /// # Errors
-/// [`crate::record::MergeError`] for folders that are no parts of one run.
+/// Folders that are not parts of one run, or lack something.
 pub fn run(args: &MergeArgs) -> anyhow::Result<u8> {
     let options = MergeOptions {
         partial: args.partial,
+        accepted: args.accept_missing.clone(),
         anyway: args.anyway,
     };
-    let merged = merge(&args.runs, &args.out, options)?;
+    let merged = merge(&args.runs, &args.out, &options)?;
     for warning in &merged.warnings {
-        eprintln!("warning: {warning}");
+        super::warn(&format!("warning: {warning}"));
     }
-    super::print_blocks(&of_summary(&merged.summary))?;
-    print(&format!("\nRun folder: {}\n", args.out.display()))?;
+    super::show_blocks(&of_summary(&merged.summary));
+    show(&format!("\nRun folder: {}\n", args.out.display()));
     match super::report::after_run(&args.out) {
-        Ok(path) => print(&format!("Report: {}\n", path.display()))?,
-        Err(why) => eprintln!("warning: {why}"),
+        Ok(path) => show(&format!("Report: {}\n", path.display())),
+        Err(why) => super::warn(&format!("warning: {why}")),
     }
     Ok(u8::from(merged.summary.counts.failed > 0))
 }

@@ -35,7 +35,7 @@ use std::process::ExitCode;
     propagate_version = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 all is well, 1 some objects failed, 2 usage, 3 environment, 4 data, \
-                  75 temporary (lock held, disk full), 130 interrupted (continue with --resume)."
+                  75 temporary (lock held, disk full), 130 or 143 interrupted (continue with --resume)."
 )]
 pub struct Cli {
     /// What to do.
@@ -78,13 +78,33 @@ pub enum Command {
     Man,
 }
 
-/// Writes to standard output; a closed pipe is an error that `main` knows, not a panic.
+/// Writes to standard output. A reader that went away (`masklet … | head`) is not an error: the
+/// exit code stays the command's.
 ///
 /// # Errors
 /// When standard output does not take the text.
 pub fn print(text: &str) -> std::io::Result<()> {
+    use std::io::{ErrorKind, Write, stdout};
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Writes what is also in files, such as a run's table: output that cannot be written is a warning.
+pub fn show(text: &str) {
+    if let Err(error) = print(text) {
+        warn(&format!(
+            "warning: cannot write to standard output: {error}"
+        ));
+    }
+}
+
+/// Writes a line to standard error, if it takes it: unlike `eprintln!`, which panics.
+pub fn warn(line: &str) {
     use std::io::Write;
-    std::io::stdout().write_all(text.as_bytes())
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Prints parts of a document in the style of standard output.
@@ -94,6 +114,12 @@ pub fn print(text: &str) -> std::io::Result<()> {
 pub fn print_blocks(blocks: &[crate::render::Block]) -> std::io::Result<()> {
     use crate::render::{Style, terminal};
     print(&terminal(blocks, Style::stdout()))
+}
+
+/// [`print_blocks`] of what is also in files: output that cannot be written is a warning.
+pub fn show_blocks(blocks: &[crate::render::Block]) {
+    use crate::render::{Style, terminal};
+    show(&terminal(blocks, Style::stdout()));
 }
 
 /// Does what was asked for; the number is the process's exit code.
@@ -136,9 +162,8 @@ pub fn main(sources: Option<&'static str>) -> ExitCode {
     };
     match execute(cli) {
         Ok(code) => ExitCode::from(code),
-        Err(error) if exit::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("Error: {}", exit::sentence(&error));
+            warn(&format!("Error: {}", exit::sentence(&error)));
             ExitCode::from(exit::class(&error).exit_code())
         }
     }

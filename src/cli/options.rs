@@ -126,8 +126,8 @@ pub struct ResourceArgs {
     #[arg(long, value_enum, default_value_t = BlockChoice::Auto, value_name = "HOW")]
     pub arena_block: BlockChoice,
     /// Threads of a runtime that computes on the CPU; 0 for one per core.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub threads: usize,
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1024))]
+    pub threads: u16,
     /// Frames that may be decoded ahead of the model.
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub ring_frames: u16,
@@ -146,7 +146,7 @@ impl ResourceArgs {
             cuda_graph: self.cuda_graph,
             frame_staging: self.frame_staging,
             arena_block: self.arena_block,
-            threads: self.threads,
+            threads: usize::from(self.threads),
             ring_frames: usize::from(self.ring_frames),
         }
     }

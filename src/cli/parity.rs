@@ -15,6 +15,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use masklet_engines::backend::{Backend, BackendInfo, Pair, Selection};
 use masklet_engines::bundle::{Bundle, Precision, WeightSource};
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// Kinds of prompts that between them run every component.
 const PROMPTS: [PromptKind; 3] = [PromptKind::Points, PromptKind::Bbox, PromptKind::Mask];
@@ -98,8 +99,8 @@ struct TorchArgs {
 pub fn parity(args: &ParityArgs) -> anyhow::Result<u8> {
     let candidate = open(args.bundle.as_deref())?;
     let inner = open_candidate(args, &candidate)?;
-    let folder = WorkFolder::new()?;
-    let split = split(args, &folder.0)?;
+    let folder = work_folder()?;
+    let split = split(args, folder.path())?;
     let options = args.resources.backend_options();
     let recording = Recording::default();
     let info = inner.info();
@@ -115,14 +116,14 @@ pub fn parity(args: &ParityArgs) -> anyhow::Result<u8> {
         &split,
         &PROMPTS,
         frames,
-        &folder.0.join("candidate"),
+        &folder.path().join("candidate"),
         Some((&recording, usize::from(args.calls))),
     )?;
     let calls = recording.end();
     let reference_path = args.reference.as_deref().or(args.bundle.as_deref());
     let reference = open(reference_path)?;
     same_shapes(&manifest, reference.manifest())?;
-    let masks = folder.0.join("reference");
+    let masks = folder.path().join("reference");
     let (outputs, theirs, other) = match args.against {
         Against::Pair(pair) => {
             let replaying = pair.open(&reference, &options)?;
@@ -149,8 +150,8 @@ pub fn parity(args: &ParityArgs) -> anyhow::Result<u8> {
                 weights: args.torch.weights.clone(),
                 device: args.torch.torch_device.clone(),
             };
-            let done = torch.replay(&reference, &calls, &folder.0)?;
-            let theirs = torch.track(&reference, &split, &ours, &masks, &folder.0)?;
+            let done = torch.replay(&reference, &calls, folder.path())?;
+            let theirs = torch.track(&reference, &split, &ours, &masks, folder.path())?;
             let mut other = side(&reference, done.runtime);
             other.bundle = format!("transformers' {} in fp32", manifest.name);
             (done.outputs, theirs, other)
@@ -171,11 +172,10 @@ pub fn parity(args: &ParityArgs) -> anyhow::Result<u8> {
     if let Some(path) = &args.json {
         let mut value = serde_json::to_value(&report)?;
         value["failures"] = report.failures().into();
-        std::fs::write(path, serde_json::to_string_pretty(&value)? + "\n").map_err(|source| {
-            ParityError::Write {
-                path: path.display().to_string(),
-                source,
-            }
+        let text = serde_json::to_string_pretty(&value)? + "\n";
+        crate::files::write_named(path, text.as_bytes()).map_err(|source| ParityError::Write {
+            path: path.display().to_string(),
+            source,
         })?;
     }
     Ok(u8::from(!report.failures().is_empty()))
@@ -290,23 +290,11 @@ fn split(args: &ParityArgs, folder: &Path) -> anyhow::Result<Split> {
     Ok(Split::open(&path, &options)?)
 }
 
-/// A folder for exchanged files, removed in the end.
-struct WorkFolder(PathBuf);
-
-impl WorkFolder {
-    fn new() -> Result<Self, ParityError> {
-        let path = std::env::temp_dir().join(format!("masklet-parity-{}", std::process::id()));
-        std::fs::create_dir_all(&path).map_err(|source| ParityError::Write {
-            path: path.display().to_string(),
-            source,
-        })?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for WorkFolder {
-    fn drop(&mut self) {
-        // What cannot be removed is the system's to clean up.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// A folder of a random name that only this user can enter, for exchanged files; removed in the end.
+fn work_folder() -> Result<TempDir, ParityError> {
+    let made = tempfile::Builder::new().prefix("masklet-parity-").tempdir();
+    made.map_err(|source| ParityError::Write {
+        path: std::env::temp_dir().display().to_string(),
+        source,
+    })
 }

@@ -5,6 +5,7 @@ use crate::benchmark::{most_objects, open_models};
 use crate::clip::frame_limits;
 use crate::dataset::{Split, SplitOptions};
 use crate::figures::stats::bytes;
+use crate::media::limits::{MOST_PIXELS, check_size};
 use crate::render::{Block, Cell, Style, Table, counted, terminal};
 use crate::track::TrackerLayout;
 use crate::track::layout::Demand;
@@ -50,6 +51,12 @@ pub fn parse_frame_size(text: &str) -> Result<(usize, usize), String> {
     text.split_once(['x', 'X'])
         .and_then(|(w, h)| Some((parse(w)?, parse(h)?)))
         .ok_or_else(|| format!("'{text}' is not a size; write 1920x1080"))
+        .and_then(|(width, height): (usize, usize)| {
+            let fits = check_size(width as u64, height as u64).is_ok();
+            fits.then_some((width, height)).ok_or_else(|| {
+                format!("'{text}' is larger than any frame; at most {MOST_PIXELS} pixels")
+            })
+        })
 }
 
 /// Prints the plan of every model asked for.

@@ -24,7 +24,7 @@ pub struct ReportArgs {
 /// Makes it.
 ///
 /// # Errors
-/// [`crate::error::Error`] for a folder that holds no run, `StorageError` for a file that
+/// [`crate::error::Error`] for a folder that holds no run, also for a file that
 /// cannot be written.
 pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
     let out = args
@@ -64,6 +64,7 @@ pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<bool> {
         print(text)?;
         return Ok(true);
     }
-    crate::record::write_whole(path, text.as_bytes())?;
+    crate::files::write_named(path, text.as_bytes())
+        .map_err(|source| crate::record::storage("write", path, source))?;
     Ok(false)
 }

@@ -1,11 +1,10 @@
 //! `masklet run`: from options to a run folder and a table.
 
 use super::baseline::BaselineOptions;
-use super::exit::INTERRUPTED;
 use super::fleet::ShardArgs;
 use super::options::{DataArgs, ModelArgs, ResourceArgs, TelemetryArgs, UsageError};
 use super::plan::render;
-use super::print;
+use super::show;
 use super::video::{FindRateArgs, RealtimeArgs, VideoArgs, describe};
 use crate::benchmark::{Events, ModelReady, Outcome, Prepared, VideoBegan};
 use crate::figures::stats;
@@ -74,10 +73,14 @@ pub struct RunArgs {
     /// Run folder; `runs/<name of the split folder>` without it.
     #[arg(long, alias = "out_dir", value_name = "DIR")]
     out_dir: Option<PathBuf>,
-    /// Continue the run in the run folder.
+    /// Continue the run in the run folder. Objects whose masks or overlays are gone, and those that
+    /// failed for a reason of the machine, run again.
     #[arg(long, conflicts_with = "force")]
     resume: bool,
-    /// Remove the run that is in the run folder and begin anew.
+    /// With --resume: all objects that failed run again.
+    #[arg(long, requires = "resume")]
+    retry_failed: bool,
+    /// Remove the run that is in the run folder, and nothing else, and start over.
     #[arg(long)]
     force: bool,
     /// Which predicted masks to write, in SA-V layout; without it those of annotated frames, and of
@@ -140,6 +143,7 @@ impl RunArgs {
             exports: self.models.exports.clone(),
             out_dir: self.out_dir.clone(),
             opening: match (self.resume, self.force) {
+                (true, _) if self.retry_failed => OpenMode::RetryFailed,
                 (true, _) => OpenMode::Resume,
                 (_, true) => OpenMode::Force,
                 _ => OpenMode::New,
@@ -181,7 +185,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     init_logging(format, &progress)?;
     let mut events = Told {
         progress: Arc::clone(&progress),
-        stop: stop_flag().context("installing signal handlers")?,
+        stop: crate::signals::install().context("installing signal handlers")?,
         notice: args.telemetry.notice(),
         video: VideoOutcome::default(),
     };
@@ -190,9 +194,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let outcome = outcome?;
     drop((events, progress));
     if outcome.state == RunState::Interrupted {
-        return interrupted(&outcome);
+        return Ok(interrupted(&outcome));
     }
-    let code = finished(&outcome)?;
+    let code = finished(&outcome);
     if modes.is_empty() {
         return Ok(code);
     }
@@ -208,27 +212,27 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
 }
 
 /// Table, folder and report of a run that is through; the number is the exit code.
-fn finished(outcome: &Outcome) -> anyhow::Result<u8> {
-    super::print_blocks(&crate::figures::tables::of_summary(&outcome.summary))?;
-    print(&format!("\nRun folder: {}\n", outcome.folder.display()))?;
+fn finished(outcome: &Outcome) -> u8 {
+    super::show_blocks(&crate::figures::tables::of_summary(&outcome.summary));
+    show(&format!("\nRun folder: {}\n", outcome.folder.display()));
     match super::report::after_run(&outcome.folder) {
-        Ok(path) => print(&format!("Report: {}\n", path.display()))?,
+        Ok(path) => show(&format!("Report: {}\n", path.display())),
         Err(why) => tracing::warn!("{why}"),
     }
-    Ok(u8::from(outcome.summary.counts.failed > 0))
+    u8::from(outcome.summary.counts.failed > 0)
 }
 
-fn interrupted(outcome: &Outcome) -> anyhow::Result<u8> {
+fn interrupted(outcome: &Outcome) -> u8 {
     if let Err(why) = super::report::after_run(&outcome.folder) {
         tracing::warn!("{why}");
     }
-    eprintln!(
+    super::warn(&format!(
         "Interrupted. {} finished objects are in {}; run the same command with --resume to \
          continue.",
         outcome.rows,
         outcome.folder.display()
-    );
-    Ok(INTERRUPTED)
+    ));
+    super::exit::interrupted()
 }
 
 /// A run, told on standard error.
@@ -307,16 +311,6 @@ impl Events for Told {
             trial.dropped
         ));
     }
-}
-
-/// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.
-pub(super) fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
-    Ok(stop)
 }
 
 /// What the run runs on, in a line.

@@ -133,23 +133,10 @@ fn print(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Writes a whole file or leaves the old one: through a file beside it that is renamed. Devices
-/// and pipes are written directly.
+/// Writes a whole file or leaves the old one.
 fn write_file(path: &Path, text: &str) -> Result<(), ScoreError> {
-    let failed = |source| ScoreError::Write {
+    crate::files::write_named(path, text.as_bytes()).map_err(|source| ScoreError::Write {
         path: path.to_owned(),
         source,
-    };
-    if path.exists() && !path.is_file() {
-        return std::fs::write(path, text).map_err(failed);
-    }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    let beside = PathBuf::from(beside);
-    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|source| {
-        // What is left of it is of no use; that it may not be there is fine.
-        let _ = std::fs::remove_file(&beside);
-        failed(source)
     })
 }

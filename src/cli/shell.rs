@@ -2,7 +2,6 @@
 
 use super::Cli;
 use clap::{Args, CommandFactory};
-use std::io::Write;
 
 /// `masklet completions`.
 #[derive(Debug, Args)]
@@ -19,7 +18,7 @@ pub struct CompletionsArgs {
 pub fn completions(args: &CompletionsArgs) -> anyhow::Result<u8> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "masklet", &mut script);
-    std::io::stdout().write_all(&script)?;
+    super::print(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }
 
@@ -36,6 +35,6 @@ pub fn man() -> anyhow::Result<u8> {
         let sub = sub.clone().name(name);
         clap_mangen::Man::new(sub).render(&mut page)?;
     }
-    std::io::stdout().write_all(&page)?;
+    super::print(&String::from_utf8_lossy(&page))?;
     Ok(0)
 }

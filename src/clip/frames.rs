@@ -34,8 +34,13 @@ pub(super) struct Clip<'c, 'd> {
 
 /// Why a clip stopped.
 pub(super) enum ClipError {
-    /// Every object of the clip fails for this reason; the run goes on.
-    Objects(String),
+    /// Every object of the clip fails for this reason; the run continues.
+    Objects {
+        /// In words.
+        reason: String,
+        /// Whether it is the machine's.
+        machine: bool,
+    },
     /// The run ends.
     Run(Error),
     /// The video ends here, sooner than it should.
@@ -46,14 +51,31 @@ impl From<NoFrame> for ClipError {
     fn from(reason: NoFrame) -> Self {
         match reason {
             NoFrame::Over => Self::Over,
-            NoFrame::Damaged(reason) => Self::Objects(reason),
+            NoFrame::Damaged(reason) => Self::data(reason),
+            NoFrame::Machine(reason) => Self::Objects {
+                reason,
+                machine: true,
+            },
+        }
+    }
+}
+
+impl ClipError {
+    /// Every object of the clip fails for a reason of its data.
+    fn data(reason: String) -> Self {
+        Self::Objects {
+            reason,
+            machine: false,
         }
     }
 }
 
 impl From<TrackError> for ClipError {
     fn from(error: TrackError) -> Self {
-        Self::Objects(error.to_string())
+        Self::Objects {
+            reason: error.to_string(),
+            machine: true,
+        }
     }
 }
 
@@ -96,8 +118,8 @@ pub(super) fn run_frames<'r>(
     let end = clip.runners.iter().map(|r| r.end).max();
     let frames = first.unwrap_or(0)..end.unwrap_or(0);
     let source = FrameSource::open(video, frames.start, session.jpeg.as_ref());
-    let source = source.map_err(ClipError::Objects)?;
-    let fps = session.settings.fps_of(video).map_err(ClipError::Objects)?;
+    let source = source.map_err(ClipError::data)?;
+    let fps = session.settings.fps_of(video).map_err(ClipError::data)?;
     let prompts: Vec<usize> = clip.runners.iter().map(|r| r.prompt_frame).collect();
     let mut frame_loop = FrameLoop {
         input: Input::new(session.bundle.manifest(), video),
@@ -122,7 +144,11 @@ pub(super) fn run_frames<'r>(
             });
             frame_loop.run(ring)
         },
-    )?;
+    )
+    .map_err(|error| ClipError::Objects {
+        reason: format!("no decoder thread can be started: {error}; raise the limit of processes"),
+        machine: true,
+    })??;
     let warning = source.close(frames.end);
     if let Some(over) = over {
         frame_loop.objects.end_at(over, warning.as_deref());
@@ -281,7 +307,7 @@ impl<'c> Input<'c> {
         let mut failed = None;
         tracker.encode(frame, |image| failed = self.fill(rgb, image).err())?;
         match failed {
-            Some(error) => Err(ClipError::Objects(error.to_string())),
+            Some(error) => Err(ClipError::data(error.to_string())),
             None => Ok(()),
         }
     }

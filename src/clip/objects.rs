@@ -27,7 +27,11 @@ pub(super) struct Runner<'d> {
     /// Annotated frames before `end`.
     scored_annotations: usize,
     mask: Mask,
+    /// Masks that were written as results.
+    pub masks_written: usize,
     pub failure: Option<String>,
+    /// Whether the failure's reason is the machine.
+    pub machine_failed: bool,
 }
 
 /// Finds the object's prompt and turns it into the model's.
@@ -57,7 +61,9 @@ pub(super) fn prepare<'d>(
         next_annotation: 0,
         scored_annotations: scored,
         mask: Mask::empty(video.height, video.width),
+        masks_written: 0,
         failure: None,
+        machine_failed: false,
     };
     let task = ObjectTask {
         frame: prompt_frame,
@@ -135,13 +141,17 @@ impl<'c, 'd> Objects<'c, 'd> {
             let Some(path) = self.files.path(self.tag, self.video, track, index) else {
                 continue;
             };
+            let result = self.files.is_result(track, index);
             match write_mask(&path, &runner.mask) {
-                Err(error) if !self.files.is_result(track, index) => {
+                Err(error) if !result => {
                     // What is kept for pictures only must not end a run.
                     tracing::warn!("overlays of {} will be missing: {error}", self.video.id);
                     self.files.give_up_others();
                 }
-                outcome => outcome?,
+                outcome => {
+                    outcome?;
+                    runner.masks_written += usize::from(result);
+                }
             }
         }
         Ok(())

@@ -65,13 +65,16 @@ impl<E> Drop for StopOnDrop<'_, '_, E> {
 impl<'r, E: Send> FrameRing<'r, E> {
     /// Decodes `frames` with `threads` workers into `slots` while `consume` runs; returns what
     /// `consume` returns. `decode` gets a frame index and the slot's bytes.
+    ///
+    /// # Errors
+    /// When not a single worker can be started.
     pub fn run<R>(
         slots: Vec<Tensor<'r>>,
         frames: Range<usize>,
         threads: usize,
         decode: impl Fn(usize, &mut [u8]) -> Result<(), E> + Sync,
         consume: impl FnOnce(&Self) -> R,
-    ) -> R {
+    ) -> std::io::Result<R> {
         let ring = Self {
             state: Mutex::new(State {
                 claim: frames.start,
@@ -85,11 +88,17 @@ impl<'r, E: Send> FrameRing<'r, E> {
             changed: Condvar::new(),
         };
         std::thread::scope(|scope| {
-            for _ in 0..threads.max(1).min(ring.slots.len().max(1)) {
-                scope.spawn(|| ring.work(&decode));
-            }
             let _stop = StopOnDrop(&ring);
-            consume(&ring)
+            for worker in 0..threads.max(1).min(ring.slots.len().max(1)) {
+                let builder = std::thread::Builder::new().name(format!("decode-{worker}"));
+                match builder.spawn_scoped(scope, || ring.work(&decode)) {
+                    Err(error) if worker == 0 => return Err(error),
+                    // Fewer workers do the same, only slower.
+                    Err(_) => break,
+                    Ok(_) => {}
+                }
+            }
+            Ok(consume(&ring))
         })
     }
 
@@ -239,6 +248,7 @@ mod tests {
                     seen
                 },
             )
+            .unwrap()
         });
         assert_eq!(seen, (5..60).collect::<Vec<_>>());
         // One more than the depth: the consumed mark of this test trails the ring's own by a step.
@@ -261,6 +271,7 @@ mod tests {
                     all
                 },
             )
+            .unwrap()
         });
         assert_eq!(outcomes, [true, true, true, false, true, true]);
     }
@@ -285,6 +296,7 @@ mod tests {
                     }
                 },
             )
+            .unwrap()
         });
         let frames: Vec<usize> = seen.iter().map(|(index, _)| *index).collect();
         assert_eq!(frames, [3, 4]);
@@ -304,6 +316,7 @@ mod tests {
                 },
                 |ring| ring.next(|_| ()),
             )
+            .unwrap()
         });
         assert!(decoded.load(Ordering::SeqCst) <= 4);
     }
@@ -331,6 +344,7 @@ mod tests {
                     while ring.next(|_| ()).is_some() {}
                 },
             )
+            .unwrap()
         });
         assert_eq!(decoded.load(Ordering::SeqCst), 100);
     }

@@ -20,6 +20,7 @@ use crate::record::{
 use masklet_engines::bundle::WeightSource;
 use masklet_engines::device::FrameLimits;
 use masklet_engines::memory::{Arena, MemorySpace, RegionKind};
+use std::path::{Path, PathBuf};
 
 /// Takes `objects` of `video` through the tracker; one row for each, in their order.
 ///
@@ -39,6 +40,7 @@ pub fn run_clip(
     let before = MemorySnapshot::read(&root);
     let device_before = session.backend.device().memory();
     session.sampler.mark();
+    let pauses = Pauses::begin();
     let mut rows: Vec<ObjectRow> = Vec::with_capacity(objects.len());
     let mut runners = Vec::new();
     let mut tasks = Vec::new();
@@ -92,13 +94,28 @@ pub fn run_clip(
         Err(ClipError::Run(error)) => return Err(error),
         // A stream that ends is dealt with where it does.
         Err(ClipError::Over) => Some(Tracked::default()),
-        Err(ClipError::Objects(reason)) => {
+        // What failed while the process was asked to stop did so because of that.
+        Err(ClipError::Objects { .. }) if session.stopping() => {
+            return Err(Error::interrupted());
+        }
+        Err(ClipError::Objects { reason, machine }) => {
             for (_, runner) in &mut runners {
                 runner.failure.get_or_insert(reason.clone());
+                runner.machine_failed = machine;
             }
             None
         }
     };
+    let failed = runners.iter().any(|(_, runner)| runner.failure.is_some());
+    if (failed || rows.iter().any(|row| !row.is_ok()))
+        && let Some(path) = gone(video)
+    {
+        return Err(Error::environment(format!(
+            "the videos in {} cannot be read any more; mount or plug in their disk again",
+            path.display()
+        )));
+    }
+    let paused = pauses.end();
     let clock = tracked.as_ref().map(|tracked| &tracked.clock);
     let spans: Vec<(usize, usize)> = runners
         .iter()
@@ -125,6 +142,10 @@ pub fn run_clip(
         fill_row(row, runner, tracked.as_ref(), &memory, shared);
         let watched = telemetry.next();
         row.telemetry = watched.filter(|_| row.is_ok());
+        if let Some(paused) = paused.as_ref().filter(|_| row.is_ok()) {
+            let before = row.warning.take().map(|text| text + "; ");
+            row.warning = Some(before.unwrap_or_default() + paused);
+        }
     }
     Ok(rows)
 }
@@ -140,8 +161,10 @@ fn fill_row(
     row.prompt_frame = runner.prompt_frame;
     if let Some(reason) = runner.failure {
         *row = row.clone().failed(reason);
+        row.machine_failed = runner.machine_failed;
         return;
     }
+    row.masks = Some(runner.masks_written);
     if runner.track.given.is_some() {
         row.scores_missing = Some(NO_GROUND_TRUTH.to_owned());
     } else {
@@ -160,6 +183,53 @@ fn fill_row(
         memory.rss_by_frame_bytes = clock.rss_of_object(prompt, end);
     }
     row.memory = Some(memory);
+}
+
+/// Notices that the process or the machine stood still while clocks went on.
+struct Pauses {
+    suspended: f64,
+}
+
+impl Pauses {
+    fn begin() -> Self {
+        // What happened before is nobody's.
+        let _ = crate::signals::was_continued();
+        Self {
+            suspended: crate::signals::suspended_seconds(),
+        }
+    }
+
+    /// What happened meanwhile, in a sentence.
+    fn end(self) -> Option<String> {
+        let suspended = crate::signals::suspended_seconds() - self.suspended;
+        if suspended > 0.1 {
+            return Some(format!(
+                "the machine was suspended for {suspended:.1} s meanwhile: latencies are not valid"
+            ));
+        }
+        crate::signals::was_continued().then(|| {
+            "the process was stopped and continued (SIGSTOP, SIGCONT) meanwhile: latencies \
+             include the pause"
+                .to_owned()
+        })
+    }
+}
+
+/// The folder of the split's videos, where it cannot be read any more: a disk that was unplugged, a
+/// mount that went away. A single video that is missing is a failed row.
+fn gone(video: &Video) -> Option<PathBuf> {
+    let file = video.file.as_ref().map(|file| file.path.as_path());
+    let videos = match file {
+        Some(file) => file.parent(),
+        None => video.frames.first()?.parent()?.parent(),
+    }?;
+    let videos = if videos.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        videos
+    };
+    let readable = std::fs::read_dir(videos).is_ok_and(|mut all| all.next().is_some());
+    (!readable).then(|| videos.to_owned())
 }
 
 fn fail(rows: &mut [ObjectRow], reason: String) {
@@ -214,6 +284,8 @@ fn blank_row(
         telemetry: None,
         realtime: None,
         scores_missing: None,
+        masks: None,
+        machine_failed: false,
         warning: None,
     }
 }

@@ -226,6 +226,9 @@ fn warm_up(
                     slot.fill(128);
                 }
                 for index in 0..=rounds {
+                    if session.stopping() {
+                        return Err(Error::interrupted());
+                    }
                     let frame = objects.enter(RegionKind::Frame)?;
                     match slots.first().filter(|_| tracker.takes_rgb()) {
                         Some(slot) => {

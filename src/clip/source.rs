@@ -1,6 +1,7 @@
 //! Where a clip's frames come from: a folder of images, or a video file.
 
 use crate::dataset::Video;
+use crate::error::{Classified, ErrorClass};
 use crate::media::image::{self, ImageError};
 use crate::media::video::{Ffmpeg, FrameReader};
 use masklet_engines::cuda::JpegDecoder;
@@ -13,6 +14,8 @@ pub(super) enum NoFrame {
     Over,
     /// It cannot be decoded; a reason in words.
     Damaged(String),
+    /// The machine could not read it, which may pass; a reason in words.
+    Machine(String),
 }
 
 /// Hands out the frames of a clip to the ring's decoder threads.
@@ -165,5 +168,8 @@ fn read_image(
         }
     }))
     .unwrap_or_else(|_| Err(ImageError::damaged(path, "the decoder gave up on it")))
-    .map_err(|error| NoFrame::Damaged(error.to_string()))
+    .map_err(|error| match error.class() {
+        ErrorClass::Environment | ErrorClass::Passing => NoFrame::Machine(error.to_string()),
+        _ => NoFrame::Damaged(error.to_string()),
+    })
 }

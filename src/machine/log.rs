@@ -37,7 +37,7 @@ impl TelemetryLog {
             text.push_str(&column.name);
         }
         text.push('\n');
-        let mut file = File::create(path)?;
+        let mut file = crate::files::create(path)?;
         file.write_all(text.as_bytes())?;
         let unix = SystemTime::now().duration_since(UNIX_EPOCH);
         let origin_unix_s =

@@ -123,7 +123,7 @@ impl MaskReader {
             path: path.to_owned(),
             reason: reason.to_string(),
         };
-        let file = std::fs::read(path).map_err(|source| MaskPngError::Io {
+        let file = crate::media::limits::read_file(path).map_err(|source| MaskPngError::Io {
             path: path.to_owned(),
             source,
         })?;

@@ -11,9 +11,10 @@ use super::source::Source;
 use crate::clip::{MaskFiles, ObjectStart, Settings};
 use crate::dataset::prompts::PromptKind;
 use crate::dataset::{ObjectTrack, Video};
+use crate::files;
 use crate::mask::Mask;
 use crate::media::image;
-use crate::media::video::{Ffmpeg, VideoError, VideoWriter, temporary};
+use crate::media::video::{Ffmpeg, VideoError, VideoWriter};
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -66,8 +67,8 @@ impl Overlays {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name.starts_with('.') && name.ends_with(".part") {
-                // One that stays does no harm: the next of its name takes its place.
+            if name.starts_with(crate::files::TEMPORARY) {
+                // One that stays does no harm.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -293,10 +294,10 @@ fn truth(track: &ObjectTrack, frame: usize) -> Result<Option<Mask>, OverlayError
 
 /// Writes a picture by way of a temporary file: it is there whole or not at all.
 fn write_png(path: &Path, canvas: &Canvas) -> Result<(), OverlayError> {
-    let part = temporary(path);
     let write = || -> io::Result<()> {
         let side = |n: usize| u32::try_from(n).map_err(io::Error::other);
-        let mut file = BufWriter::new(fs::File::create(&part)?);
+        let mut part = files::temporary_beside(path)?;
+        let mut file = BufWriter::new(part.as_file_mut());
         let mut encoder =
             png::Encoder::new(&mut file, side(canvas.width())?, side(canvas.height())?);
         encoder.set_color(png::ColorType::Rgb);
@@ -305,14 +306,11 @@ fn write_png(path: &Path, canvas: &Canvas) -> Result<(), OverlayError> {
         writer.write_image_data(canvas.rgb())?;
         writer.finish()?;
         file.flush()?;
-        fs::rename(&part, path)
+        drop(file);
+        files::persist(part, path)
     };
-    write().map_err(|source| {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&part);
-        OverlayError::Write {
-            path: path.to_owned(),
-            source,
-        }
+    write().map_err(|source| OverlayError::Write {
+        path: path.to_owned(),
+        source,
     })
 }

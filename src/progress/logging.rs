@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::Progress;
-use crate::error::{Classified, ErrorClass};
+use crate::error::{Error, Result, WithClass};
 
 /// Form of log events (`--log-format`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,38 +19,14 @@ pub enum LogFormat {
     Json,
 }
 
-/// Logging cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum LoggingError {
-    /// The filter is not one.
-    #[error("{name}={value:?} is no log filter ({why}); use a level such as info or debug")]
-    Filter {
-        /// The environment variable.
-        name: &'static str,
-        /// Its value.
-        value: String,
-        /// The parser's error.
-        why: String,
-    },
-    /// It was set up already.
-    #[error("logging was set up twice in one process")]
-    Twice,
-}
-
-impl Classified for LoggingError {
-    fn class(&self) -> ErrorClass {
-        ErrorClass::Usage
-    }
-}
-
 impl std::str::FromStr for LogFormat {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            other => Err(format!("{other:?} is no log format; use text or json")),
+            other => Err(format!("{other:?} is not a log format; use text or json")),
         }
     }
 }
@@ -63,16 +39,15 @@ const VARIABLE: &str = "MASKLET_LOG";
 /// `masklet=trace`) shows more.
 ///
 /// # Errors
-/// [`LoggingError`]: a filter that is none, or a second call.
-pub fn init_logging(format: LogFormat, progress: &Arc<Progress>) -> Result<(), LoggingError> {
+/// A filter that is not one, or a second call.
+pub fn init_logging(format: LogFormat, progress: &Arc<Progress>) -> Result<()> {
     let filter = match std::env::var(VARIABLE) {
-        Ok(value) if !value.is_empty() => {
-            EnvFilter::try_new(&value).map_err(|error| LoggingError::Filter {
-                name: VARIABLE,
-                value: value.clone(),
-                why: error.to_string(),
-            })?
-        }
+        Ok(value) if !value.is_empty() => EnvFilter::try_new(&value).map_err(|error| {
+            Error::usage(format!(
+                "{VARIABLE}={value:?} is not a log filter ({error}); use a level such as info or \
+                 debug"
+            ))
+        })?,
         _ => EnvFilter::new("warn,masklet::progress=info"),
     };
     let writer = PastBars(Arc::clone(progress));
@@ -99,7 +74,7 @@ pub fn init_logging(format: LogFormat, progress: &Arc<Progress>) -> Result<(), L
             tracing::subscriber::set_global_default(subscriber)
         }
     };
-    set.map_err(|_| LoggingError::Twice)
+    set.usage(|| "logging was set up twice in one process")
 }
 
 /// Standard error with the bars out of the way.
@@ -108,11 +83,14 @@ struct PastBars(Arc<Progress>);
 
 impl Write for PastBars {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.suspend(|| std::io::stderr().write(text))
+        // A standard error that takes no more changes nothing but what is seen: the subscriber
+        // would complain of it on standard error, and panic.
+        let _ = self.0.suspend(|| std::io::stderr().write_all(text));
+        Ok(text.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().flush()
+        Ok(())
     }
 }
 

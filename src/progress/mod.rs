@@ -5,7 +5,7 @@
 
 mod logging;
 
-pub use logging::{LogFormat, LoggingError, init_logging};
+pub use logging::{LogFormat, init_logging};
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,6 @@
 //! The run folder: made, continued, finished.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,24 +10,29 @@ use crate::render;
 use crate::spec::OpenMode;
 
 use super::journal::Journal;
-use super::manifest::{FILE as RUN, RunManifest, RunState};
+pub(super) use super::manifest::FILE as RUN;
+use super::manifest::{RunManifest, RunState};
 use super::{
-    FolderError, JournalError, ModelRate, ObjectKey, ObjectRow, StorageError, Summary, atomic,
-    read_journal, summarise,
+    ModelRate, ObjectKey, ObjectRow, Summary, atomic, audit, clear, read_journal, storage,
+    summarise,
 };
+use crate::error::{Error, ErrorClass, Result, WithClass};
+use crate::files;
 
-const JOURNAL: &str = "journal.jsonl";
-const SUMMARY_CSV: &str = "summary.csv";
-const SUMMARY_JSON: &str = "summary.json";
-const MASKS: &str = "masks";
-const OVERLAYS: &str = "overlays";
+pub(super) const JOURNAL: &str = "journal.jsonl";
+pub(super) const SUMMARY_CSV: &str = "summary.csv";
+pub(super) const SUMMARY_JSON: &str = "summary.json";
+pub(super) const MASKS: &str = "masks";
+pub(super) const OVERLAYS: &str = "overlays";
 /// Baselines of a run, which mean nothing without it.
-const BASELINES: [&str; 2] = ["baseline-upstream", "baseline-best"];
-const TELEMETRY: &str = "telemetry";
+pub(super) const BASELINES: [&str; 2] = ["baseline-upstream", "baseline-best"];
+pub(super) const TELEMETRY: &str = "telemetry";
 
 /// The folder of a run in progress.
 #[derive(Debug)]
 pub struct RunFolder {
+    /// Locked as long as this process may write.
+    _lock: File,
     path: PathBuf,
     name: String,
     journal: Journal,
@@ -52,20 +57,21 @@ impl RunFolder {
     /// Makes or continues the run folder `out_dir/tag` and writes `run.json`.
     ///
     /// # Errors
-    /// [`FolderError`]: a run is there already and `mode` is [`OpenMode::New`]; the options differ
-    /// from those the run was begun with; the journal is damaged; the folder cannot be written or
-    /// the disk is full.
+    /// A run is there already and `mode` is [`OpenMode::New`]; the options differ from those the run
+    /// was started with; the journal is damaged; another process writes the folder; `mode` is
+    /// [`OpenMode::Force`] and the folder holds what masklet did not write; the folder cannot be
+    /// written or the disk is full.
     pub fn create(
         out_dir: &Path,
         tag: &str,
         manifest: &RunManifest,
         mode: OpenMode,
-    ) -> Result<Opened, FolderError> {
+    ) -> Result<Opened> {
         let allowed = |c: char| c.is_alphanumeric() || "._-".contains(c);
         if tag.is_empty() || !tag.chars().all(allowed) || tag.starts_with('.') {
-            return Err(FolderError::Tag {
-                tag: tag.to_owned(),
-            });
+            return Err(Error::usage(format!(
+                "{tag:?}: invalid run-folder name; use letters, digits, '.', '_' and '-'"
+            )));
         }
         let path = out_dir.join(tag);
         let there = [RUN, JOURNAL].iter().any(|name| path.join(name).exists());
@@ -73,27 +79,49 @@ impl RunFolder {
             OpenMode::New if there => {
                 let rows = read_journal(&path.join(JOURNAL))
                     .map_or("?".to_owned(), |found| found.rows.len().to_string());
-                return Err(FolderError::Exists {
-                    path: path.display().to_string(),
-                    rows,
-                });
+                return Err(Error::usage(format!(
+                    "{} already contains a run ({rows} finished objects); continue it with \
+                     --resume, start over with --force, or choose another --out-dir",
+                    path.display()
+                )));
             }
-            OpenMode::Force if there => remove_run(&path)?,
             _ => {}
         }
-        for folder in [path.clone(), path.join(MASKS), path.join(OVERLAYS)] {
-            fs::create_dir_all(&folder)
-                .map_err(|source| StorageError::new("create", &folder, source))?;
+        fs::create_dir_all(&path).map_err(|source| storage("create", &path, source))?;
+        // The lock is the folder's: it holds while files in it are removed and made again.
+        let lock = lock_folder(&path)?;
+        let mut warnings = Vec::new();
+        if mode == OpenMode::Force && there {
+            let removed = clear::remove_run(&path)?;
+            let shown = path.display();
+            warnings.push(format!(
+                "--force removed the {removed} files of the run in {shown}"
+            ));
+        }
+        for folder in [path.join(MASKS), path.join(OVERLAYS)] {
+            fs::create_dir_all(&folder).map_err(|source| storage("create", &folder, source))?;
         }
         let pinned = manifest.pinned();
         let place = path.join(JOURNAL);
-        let (journal, found) = match mode {
-            OpenMode::Resume => Journal::resume(&place, &pinned)?,
+        let (mut journal, mut found) = match mode {
+            OpenMode::Resume | OpenMode::RetryFailed => Journal::resume(&place, &pinned)?,
             OpenMode::New | OpenMode::Force => {
                 (Journal::begin(&place, &pinned)?, Default::default())
             }
         };
+        warnings.extend(found.warning);
+        let again = audit::to_redo(&path, &found.rows, mode == OpenMode::RetryFailed);
+        warnings.extend(
+            again
+                .iter()
+                .map(|(key, why)| format!("{key} runs again: {why}")),
+        );
+        found
+            .rows
+            .retain(|row| again.iter().all(|(key, _)| row.key != *key));
+        journal.withdraw(again)?;
         let folder = Self {
+            _lock: lock,
             path,
             name: tag.to_owned(),
             journal,
@@ -105,7 +133,7 @@ impl RunFolder {
             folder,
             finished: found.rows,
             rates: found.rates,
-            warnings: found.warning.into_iter().collect(),
+            warnings,
         })
     }
 
@@ -144,10 +172,17 @@ impl RunFolder {
     /// that advanced together belong in one call, so that a crash cannot part them.
     ///
     /// # Errors
-    /// [`JournalError`]: a row that is there already or is no measurement, or a disk that takes
-    /// no more. The journal is as before in each case.
-    pub fn append(&mut self, rows: &[ObjectRow]) -> Result<(), JournalError> {
+    /// A row that exists already or is not a measurement, or a disk that takes no more. The journal
+    /// is as before in each case.
+    pub fn append(&mut self, rows: &[ObjectRow]) -> Result<()> {
         self.write_telemetry()?;
+        // What a row promises is on disk before the row.
+        let mut promised = Vec::new();
+        for row in rows.iter().filter(|row| row.is_ok()) {
+            promised.extend(audit::files_of(&self.path, row));
+        }
+        files::sync(&promised, &self.path)
+            .map_err(|(path, source)| storage("sync", &path, source))?;
         self.journal.append(rows)
     }
 
@@ -156,7 +191,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn record(&mut self, telemetry: Arc<Telemetry>) -> Result<(), FolderError> {
+    pub fn record(&mut self, telemetry: Arc<Telemetry>) -> Result<()> {
         let name = match self.journal.session() {
             0 => format!("{TELEMETRY}.csv"),
             session => format!("{TELEMETRY}-{session}.csv"),
@@ -164,30 +199,30 @@ impl RunFolder {
         let place = self.path.join(name);
         self.manifest.telemetry = Some(telemetry.record());
         let log = TelemetryLog::create(&place, telemetry)
-            .map_err(|source| StorageError::new("create", &place, source))?;
+            .map_err(|source| storage("create", &place, source))?;
         self.telemetry = Some(log);
         self.write_run(RunState::Running)
     }
 
-    fn write_telemetry(&mut self) -> Result<(), StorageError> {
+    fn write_telemetry(&mut self) -> Result<()> {
         let Some(log) = &mut self.telemetry else {
             return Ok(());
         };
         log.write()
-            .map_err(|source| StorageError::new("append to", &self.path.join(TELEMETRY), source))
+            .map_err(|source| storage("append to", &self.path.join(TELEMETRY), source))
     }
 
     /// Recomputes both summaries from the journal's text and writes them.
     ///
     /// # Errors
-    /// [`FolderError`] when the journal cannot be read back or a file cannot be written.
-    pub fn write_summary(&self) -> Result<Summary, FolderError> {
+    /// The journal was replaced or cannot be read back, or a file cannot be written.
+    pub fn write_summary(&self) -> Result<Summary> {
+        self.journal.check_place()?;
         let found = read_journal(&self.path.join(JOURNAL))?;
         let mut summary = summarise(&found.rows);
         summary.take_rates(&found.rates);
-        let csv = render::csv(&summary_csv(&summary)).map_err(|error| FolderError::Encode {
-            what: SUMMARY_CSV,
-            why: error.to_string(),
+        let csv = render::csv(&summary_csv(&summary)).class(ErrorClass::Run, || {
+            format!("{SUMMARY_CSV}: failed to serialize")
         })?;
         atomic::write(&self.path.join(SUMMARY_CSV), &csv)?;
         let json = to_json(SUMMARY_JSON, &summary)?;
@@ -198,8 +233,8 @@ impl RunFolder {
     /// Adds what a search for the highest frame rate found. It is on disk afterwards.
     ///
     /// # Errors
-    /// [`JournalError`] when the journal cannot be written.
-    pub fn append_rate(&mut self, rate: &ModelRate) -> Result<(), JournalError> {
+    /// When the journal cannot be written.
+    pub fn append_rate(&mut self, rate: &ModelRate) -> Result<()> {
         self.journal.append_rate(rate)
     }
 
@@ -207,7 +242,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// As for [`Self::write_summary`].
-    pub fn finish(&mut self, state: RunState) -> Result<Summary, FolderError> {
+    pub fn finish(&mut self, state: RunState) -> Result<Summary> {
         self.write_telemetry()?;
         if let Some(log) = &self.telemetry {
             // A sensor may have failed since the run began.
@@ -218,7 +253,7 @@ impl RunFolder {
         Ok(summary)
     }
 
-    fn write_run(&self, state: RunState) -> Result<(), FolderError> {
+    fn write_run(&self, state: RunState) -> Result<()> {
         let journal = &self.journal;
         let file = self.manifest.file(
             &self.name,
@@ -227,47 +262,33 @@ impl RunFolder {
             &journal.resumed,
             journal.rows(),
         );
-        Ok(atomic::write(&self.path.join(RUN), &to_json(RUN, &file)?)?)
+        atomic::write(&self.path.join(RUN), &to_json(RUN, &file)?)
     }
 }
 
-fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Vec<u8>, FolderError> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|error| FolderError::Encode {
-        what,
-        why: error.to_string(),
-    })?;
+pub(super) fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(value)
+        .class(ErrorClass::Run, || format!("{what}: failed to serialize"))?;
     text.push(b'\n');
     Ok(text)
 }
 
-/// Removes what a run writes, and nothing else that may lie in the folder.
-fn remove_run(path: &Path) -> Result<(), FolderError> {
-    let journal = path.join(JOURNAL);
-    if journal.exists() {
-        Journal::lock(&journal)?;
-    }
-    for name in [MASKS, OVERLAYS].into_iter().chain(BASELINES) {
-        gone(&path.join(name), fs::remove_dir_all)?;
-    }
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(TELEMETRY) && name.ends_with(".csv") {
-            gone(&entry.path(), fs::remove_file)?;
-        }
-    }
-    // The journal goes last but one: while it is there the folder is known as a run's.
-    for name in [SUMMARY_CSV, SUMMARY_JSON, "report.html", JOURNAL, RUN] {
-        gone(&path.join(name), fs::remove_file)?;
-    }
-    Ok(())
+/// Takes the exclusive lock of a run folder; dropping the handle releases it.
+pub(super) fn lock_folder(path: &Path) -> Result<File> {
+    let folder = File::open(path).map_err(|source| storage("open", path, source))?;
+    lock(&folder, path)?;
+    Ok(folder)
 }
 
-fn gone(path: &Path, remove: impl Fn(PathBuf) -> std::io::Result<()>) -> Result<(), StorageError> {
-    match remove(path.to_owned()) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(StorageError::new("remove", path, source))
-        }
+/// Locks an open file or folder, without waiting.
+pub(super) fn lock(file: &File, path: &Path) -> Result<()> {
+    use rustix::fs::{FlockOperation, flock};
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::passing(format!(
+            "{} is being written by another process; wait for it or choose another --out-dir",
+            path.display()
+        ))),
+        // A file system without locks: the run continues without the safeguard.
         _ => Ok(()),
     }
 }

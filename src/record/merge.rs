@@ -7,15 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::audit::{self, Loss};
+use super::folder::to_json;
 use super::journal::{Part, write_joined};
 use super::manifest::{MergedPart, Options, RunFile, RunState, differences};
-use super::{
-    FolderError, JournalError, ObjectKey, ObjectRow, StorageError, Summary, atomic, read_journal,
-    summarise,
-};
-use crate::error::{Classified, Error, ErrorClass};
+use super::{ObjectKey, ObjectRow, Summary, atomic, read_journal, storage, summarise};
+use crate::error::{Error, ErrorClass, Result, WithClass};
 use crate::figures::columns::summary_csv;
 use crate::machine::TelemetryRecord;
 use crate::render;
@@ -24,102 +24,13 @@ use crate::spec::Shard;
 /// Pinned options that shards of one run need not share.
 const OWN: [&str; 2] = ["shard", "split-dir"];
 
-/// Why run folders cannot be joined.
-#[derive(Debug, thiserror::Error)]
-pub enum MergeError {
-    /// Nothing to join.
-    #[error("{path} is no run folder: it has no journal.jsonl")]
-    NotARun {
-        /// The folder.
-        path: String,
-    },
-    /// A folder's `run.json` is missing or damaged.
-    #[error("{path}: {why}")]
-    Manifest {
-        /// The file.
-        path: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// Two parts were begun differently.
-    #[error("{first} and {second} are not parts of one run: {}", .differences.join(", "))]
-    Unlike {
-        /// The first part.
-        first: String,
-        /// The part that differs.
-        second: String,
-        /// One text per option: name, in the first and in the second.
-        differences: Vec<String>,
-    },
-    /// Parts ran on different devices.
-    #[error(
-        "{first} and {second} ran on different devices ({what}); times of a mixture belong to neither: \
-         give --anyway if only the scores matter"
-    )]
-    Device {
-        /// The first part.
-        first: String,
-        /// The part that differs.
-        second: String,
-        /// What differs: in the first, in the second.
-        what: String,
-    },
-    /// Shards are missing, or not finished.
-    #[error(
-        "{why}; run what is missing (with --resume where a folder is there), or give --partial"
-    )]
-    Incomplete {
-        /// Which.
-        why: String,
-    },
-    /// The same shard or row is there twice.
-    #[error("{what} is in both {first} and {second}; give each shard once")]
-    Twice {
-        /// The shard, or the row's key.
-        what: String,
-        /// One folder.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// The output is there already.
-    #[error("{path} is there already; choose another --out, or remove it")]
-    Exists {
-        /// The folder.
-        path: String,
-    },
-    /// A journal.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// A summary.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// Writing.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// A `run.json` that cannot be read.
-    #[error(transparent)]
-    Other(#[from] Error),
-}
-
-impl Classified for MergeError {
-    fn class(&self) -> ErrorClass {
-        match self {
-            Self::Exists { .. } => ErrorClass::Usage,
-            Self::Journal(error) => error.class(),
-            Self::Folder(error) => error.class(),
-            Self::Storage(error) => error.class(),
-            Self::Other(error) => error.class(),
-            _ => ErrorClass::Data,
-        }
-    }
-}
-
 /// What to let pass.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MergeOptions {
     /// Join although shards are missing or unfinished.
     pub partial: bool,
+    /// What else the parts may lack.
+    pub accepted: Vec<Loss>,
     /// Join although the parts ran on different devices.
     pub anyway: bool,
 }
@@ -144,17 +55,17 @@ struct Source {
 }
 
 impl Source {
-    fn read(path: &Path) -> Result<Self, MergeError> {
-        let shown = || path.display().to_string();
+    fn read(path: &Path) -> Result<Self> {
         let journal = path.join("journal.jsonl");
         if !journal.is_file() {
-            return Err(MergeError::NotARun { path: shown() });
+            return Err(Error::data(format!(
+                "{} is not a run folder: it has no journal.jsonl",
+                path.display()
+            )));
         }
         let found = read_journal(&journal)?;
-        let manifest = |why: &str| MergeError::Manifest {
-            path: path.join("run.json").display().to_string(),
-            why: why.to_owned(),
-        };
+        let manifest =
+            |why: &str| Error::data(format!("{}: {why}", path.join("run.json").display()));
         let run = RunFile::read(path)?.ok_or_else(|| manifest("it is missing; restore it"))?;
         let pinned = found.pinned().cloned().ok_or_else(|| {
             manifest("the journal beside it has no first line; run that shard again")
@@ -188,37 +99,40 @@ impl Source {
 /// Joins run folders into `out`.
 ///
 /// # Errors
-/// [`MergeError`] names the folders and the option, shard or row.
-pub fn merge(parts: &[PathBuf], out: &Path, options: MergeOptions) -> Result<Merged, MergeError> {
-    if out.exists() {
-        return Err(MergeError::Exists {
-            path: out.display().to_string(),
-        });
+/// The parts lack something, or are not of one run; the text names the folders and the option,
+/// shard or row.
+pub fn merge(parts: &[PathBuf], out: &Path, options: &MergeOptions) -> Result<Merged> {
+    if fs::symlink_metadata(out).is_ok() {
+        return Err(Error::usage(format!(
+            "{} already exists; choose another --out, or remove it",
+            out.display()
+        )));
     }
     let mut sources = parts
         .iter()
         .map(|p| Source::read(p))
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Vec<_>>>()?;
     sources.sort_by_key(|source| source.shard().map(|shard| shard.index));
     let mut warnings = Vec::new();
-    alike(&sources, options, &mut warnings)?;
-    complete(&sources, options, &mut warnings)?;
-    distinct(&sources)?;
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let beside = out.with_file_name(name);
-    let written = write(&sources, &beside, out, !warnings.is_empty()).and_then(|summary| {
-        fs::rename(&beside, out).map_err(|source| StorageError::new("write", out, source))?;
-        Ok(summary)
-    });
-    if written.is_err() {
-        // What is left of it would only be in the way; the first error is the one to tell.
-        let _ = fs::remove_dir_all(&beside);
-    }
-    Ok(Merged {
-        summary: written?,
-        warnings,
-    })
+    check_alike(&sources, options, &mut warnings)?;
+    check_complete(&sources, options, &mut warnings)?;
+    check_distinct(&sources)?;
+    let parent = match out.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).map_err(|source| storage("create", parent, source))?;
+    // A folder of a random name, removed unless it becomes the result.
+    let beside = tempfile::Builder::new()
+        .prefix(crate::files::TEMPORARY)
+        .permissions(fs::Permissions::from_mode(0o777))
+        .tempdir_in(parent)
+        .map_err(|source| storage("create", parent, source))?;
+    let summary = write(&sources, beside.path(), out, !warnings.is_empty())?;
+    fs::rename(beside.path(), out).map_err(|source| storage("write", out, source))?;
+    // Its name is the result's now; there is nothing left to remove.
+    let _ = beside.keep();
+    Ok(Merged { summary, warnings })
 }
 
 /// What of `run.json` tells machines apart.
@@ -236,11 +150,11 @@ fn device(run: &RunFile) -> [String; 6] {
     ]
 }
 
-fn alike(
+fn check_alike(
     sources: &[Source],
-    options: MergeOptions,
+    options: &MergeOptions,
     warnings: &mut Vec<String>,
-) -> Result<(), MergeError> {
+) -> Result<()> {
     let Some((first, others)) = sources.split_first() else {
         return Ok(());
     };
@@ -266,11 +180,12 @@ fn alike(
             );
         }
         if !unlike.is_empty() {
-            return Err(MergeError::Unlike {
-                first: first.shown(),
-                second: other.shown(),
-                differences: unlike,
-            });
+            return Err(Error::data(format!(
+                "{} and {} are not parts of one run: {}",
+                first.shown(),
+                other.shown(),
+                unlike.join(", ")
+            )));
         }
         let what: Vec<String> = std::iter::zip(device(&first.run), device(&other.run))
             .filter(|(one, two)| one != two)
@@ -279,13 +194,14 @@ fn alike(
         if what.is_empty() {
             continue;
         }
-        let error = MergeError::Device {
-            first: first.shown(),
-            second: other.shown(),
-            what: what.join("; "),
-        };
         if !options.anyway {
-            return Err(error);
+            return Err(Error::data(format!(
+                "{} and {} ran on different devices ({}), and timings would mix hardware: give \
+                 --anyway if only the scores matter",
+                first.shown(),
+                other.shown(),
+                what.join("; ")
+            )));
         }
         warnings.push(format!(
             "times are a mixture: {} and {} ran on different devices",
@@ -296,11 +212,11 @@ fn alike(
     Ok(())
 }
 
-fn complete(
+fn check_complete(
     sources: &[Source],
-    options: MergeOptions,
+    options: &MergeOptions,
     warnings: &mut Vec<String>,
-) -> Result<(), MergeError> {
+) -> Result<()> {
     let mut missing = Vec::new();
     if let Some(Shard { count, .. }) = sources.first().and_then(Source::shard) {
         let mut there: BTreeMap<usize, &Source> = BTreeMap::new();
@@ -309,11 +225,7 @@ fn complete(
                 continue;
             };
             if let Some(first) = there.insert(shard.index, source) {
-                return Err(MergeError::Twice {
-                    what: format!("shard {shard}"),
-                    first: first.shown(),
-                    second: source.shown(),
-                });
+                return Err(twice(&format!("shard {shard}"), first, source));
             }
         }
         let absent: Vec<String> = (1..=count)
@@ -326,54 +238,50 @@ fn complete(
             many => missing.push(format!("shards {} are missing", many.join(", "))),
         }
     }
+    let mut accepted = missing.is_empty() || options.partial;
     for source in sources {
-        let state = source.run.state;
-        if state != RunState::Finished {
-            missing.push(format!("{} is {state}, not finished", source.shown()));
+        for (loss, why) in audit::losses(&source.path, Some(&source.run), &source.rows) {
+            accepted &= options.accepted.contains(&loss) || options.partial && loss == Loss::State;
+            missing.push(why);
         }
     }
     if missing.is_empty() {
         return Ok(());
     }
     let why = missing.join("; ");
-    if !options.partial {
-        return Err(MergeError::Incomplete { why });
+    if !accepted {
+        return Err(Error::data(format!(
+            "{why}; run what is missing (with --resume where a folder exists), or accept the loss: \
+             --partial for missing and unfinished shards, --accept-missing rows,masks for the rest"
+        )));
     }
     warnings.push(format!("joined in part: {why}"));
     Ok(())
 }
 
-fn distinct(sources: &[Source]) -> Result<(), MergeError> {
+fn twice(what: &str, first: &Source, second: &Source) -> Error {
+    Error::data(format!(
+        "{what} is in both {} and {}; give each shard once",
+        first.shown(),
+        second.shown()
+    ))
+}
+
+fn check_distinct(sources: &[Source]) -> Result<()> {
     let mut seen: HashMap<&ObjectKey, &Source> = HashMap::new();
     for source in sources {
         for row in &source.rows {
             if let Some(first) = seen.insert(&row.key, source) {
-                return Err(MergeError::Twice {
-                    what: row.key.to_string(),
-                    first: first.shown(),
-                    second: source.shown(),
-                });
+                return Err(twice(&row.key.to_string(), first, source));
             }
         }
     }
     Ok(())
 }
 
-fn write(
-    sources: &[Source],
-    place: &Path,
-    out: &Path,
-    incomplete: bool,
-) -> Result<Summary, MergeError> {
-    let failed = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| StorageError::new(action, &path, source)
-    };
-    if place.exists() {
-        fs::remove_dir_all(place).map_err(failed("remove", place))?;
-    }
+fn write(sources: &[Source], place: &Path, out: &Path, incomplete: bool) -> Result<Summary> {
     for folder in [place.join("masks"), place.join("overlays")] {
-        fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
+        fs::create_dir_all(&folder).map_err(|source| storage("create", &folder, source))?;
     }
     for (number, source) in sources.iter().enumerate() {
         let own = match source.shard() {
@@ -392,22 +300,13 @@ fn write(
     write_joined(&journal, &pinned.unwrap_or_default(), &parts)?;
     let rows = read_journal(&journal)?.rows;
     let summary = summarise(&rows);
-    let encode = |what, why: String| FolderError::Encode { what, why };
     let csv = render::csv(&summary_csv(&summary))
-        .map_err(|error| encode("summary.csv", error.to_string()))?;
+        .class(ErrorClass::Run, || "summary.csv: failed to serialize")?;
     atomic::write(&place.join("summary.csv"), &csv)?;
-    for (what, value) in [
-        ("summary.json", serde_json::to_value(&summary)),
-        (
-            "run.json",
-            serde_json::to_value(run_file(sources, out, rows.len(), incomplete)),
-        ),
-    ] {
-        let text = value.and_then(|value| serde_json::to_vec_pretty(&value));
-        let mut text = text.map_err(|error| encode(what, error.to_string()))?;
-        text.push(b'\n');
-        atomic::write(&place.join(what), &text)?;
-    }
+    let json = to_json("summary.json", &summary)?;
+    atomic::write(&place.join("summary.json"), &json)?;
+    let run = run_file(sources, out, rows.len(), incomplete);
+    atomic::write(&place.join("run.json"), &to_json("run.json", &run)?)?;
     Ok(summary)
 }
 
@@ -486,7 +385,7 @@ fn sensors(sources: &[Source]) -> Option<TelemetryRecord> {
 }
 
 /// Masks and overlays go together; what else a part holds is kept apart, in a folder of its own.
-fn copy_part(part: &Path, place: &Path, own: &Path) -> Result<(), StorageError> {
+fn copy_part(part: &Path, place: &Path, own: &Path) -> Result<()> {
     const MADE_ANEW: [&str; 5] = [
         "journal.jsonl",
         "summary.csv",
@@ -511,19 +410,23 @@ fn copy_part(part: &Path, place: &Path, own: &Path) -> Result<(), StorageError> 
     Ok(())
 }
 
-fn list(folder: &Path) -> Result<Vec<PathBuf>, StorageError> {
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let read = || -> std::io::Result<Vec<PathBuf>> {
         fs::read_dir(folder)?
             .map(|entry| Ok(entry?.path()))
             .collect()
     };
-    read().map_err(|source| StorageError::new("read", folder, source))
+    read().map_err(|source| storage("read", folder, source))
 }
 
 /// Copies a file or a folder; a hard link where the file system makes one.
-fn copy(from: &Path, to: &Path) -> Result<(), StorageError> {
-    if from.is_dir() {
-        fs::create_dir_all(to).map_err(|source| StorageError::new("create", to, source))?;
+///
+/// # Errors
+/// A symbolic link or a pipe, which could lead anywhere or block; the system's own errors.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let seen = fs::symlink_metadata(from).map_err(|source| storage("read", from, source))?;
+    if seen.is_dir() {
+        fs::create_dir_all(to).map_err(|source| storage("create", to, source))?;
         for entry in list(from)? {
             if let Some(name) = entry.file_name() {
                 copy(&entry, &to.join(name))?;
@@ -531,12 +434,18 @@ fn copy(from: &Path, to: &Path) -> Result<(), StorageError> {
         }
         return Ok(());
     }
+    if !seen.is_file() {
+        return Err(Error::data(format!(
+            "{} is neither a file nor a folder; replace it with what it stands for, or remove it",
+            from.display()
+        )));
+    }
     let parent = to.parent().unwrap_or(to);
-    fs::create_dir_all(parent).map_err(|source| StorageError::new("create", parent, source))?;
+    fs::create_dir_all(parent).map_err(|source| storage("create", parent, source))?;
     if fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
     fs::copy(from, to)
         .map(drop)
-        .map_err(|source| StorageError::new("write", to, source))
+        .map_err(|source| storage("write", to, source))
 }

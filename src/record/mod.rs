@@ -16,6 +16,8 @@
 //! measures, scores or draws; `docs/metrics.md` defines every figure.
 
 mod atomic;
+pub(crate) mod audit;
+mod clear;
 mod error;
 mod folder;
 mod found_rate;
@@ -32,7 +34,8 @@ mod telemetry;
 mod time;
 mod timing;
 
-pub use error::{FolderError, JournalError, StorageError, free_bytes};
+pub use error::free_bytes;
+pub(crate) use error::storage;
 pub use folder::{Opened, RunFolder};
 pub use found_rate::{FoundRate, MOST_MISSED, ModelRate, RateTrial};
 pub use journal::{JOURNAL_SCHEMA, Recovered, read_journal};
@@ -40,7 +43,7 @@ pub use manifest::{
     BackendRecord, BundleRecord, MergedPart, Options, RunFile, RunManifest, RunState, WeightsRecord,
 };
 pub use memory::rss_after_videos;
-pub use merge::{MergeError, MergeOptions, Merged, merge};
+pub use merge::{MergeOptions, Merged, merge};
 pub use realtime::{RealtimeSummary, frames_still_needed};
 pub use row::{
     AllocatorMarks, ArenaMarks, DeviceMarks, MemoryMarks, NO_GROUND_TRUTH, ObjectKey, ObjectRow,
@@ -54,7 +57,6 @@ pub use summary::{
 pub use telemetry::{Hottest, TelemetrySummary, VideoTelemetry};
 pub use time::{utc_now, utc_text};
 
-pub use atomic::write as write_whole;
 pub(crate) use summary::MODEL;
 
 #[cfg(test)]

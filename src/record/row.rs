@@ -65,6 +65,14 @@ pub struct ObjectRow {
     pub infer_size: [usize; 2],
     /// Path of the overlay relative to the run folder.
     pub overlay: Option<String>,
+    /// Predicted masks that were written, `masks/<model>/<video>/<object>/*.png`; `None` in rows of
+    /// versions that did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masks: Option<usize>,
+    /// Whether the object failed for a reason of the machine, which may pass: a resumed run tries
+    /// it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub machine_failed: bool,
     /// Scores; `None` when there is no ground truth to score against or the object failed.
     pub scores: Option<ObjectScores>,
     /// Raw durations; `None` when the object failed.
@@ -400,6 +408,7 @@ impl ObjectRow {
         self.realtime = None;
         self.scores_missing = None;
         self.overlay = None;
+        self.masks = None;
         self
     }
 

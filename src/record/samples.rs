@@ -82,6 +82,8 @@ pub fn row(video: &str, object: &str, model: &str) -> ObjectRow {
         telemetry: None,
         realtime: None,
         scores_missing: None,
+        masks: None,
+        machine_failed: false,
         warning: None,
     }
 }

@@ -43,9 +43,12 @@ pub enum OpenMode {
     /// Refuse it.
     #[default]
     New,
-    /// Continue it; begin where there is nothing to continue.
+    /// Continue it; start where there is nothing to continue. Objects that failed for a reason of
+    /// the machine run again.
     Resume,
-    /// Remove the run that is in it and begin anew.
+    /// The same, and all objects that failed run again.
+    RetryFailed,
+    /// Remove the run that is in it and start over.
     Force,
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use masklet::error::{Classified, ErrorClass};
+use masklet::error::ErrorClass;
 use masklet::machine::{Environment, Reading, SystemRoot};
 use masklet::record::{
     BundleRecord, MemoryMarks, ObjectKey, ObjectRow, ObjectScores, RunFolder, RunManifest,
@@ -101,6 +101,8 @@ fn row(video: usize, object: usize) -> ObjectRow {
         telemetry: None,
         realtime: None,
         scores_missing: None,
+        masks: None,
+        machine_failed: false,
         warning: None,
     };
     match (video, object) {

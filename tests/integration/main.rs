@@ -22,6 +22,7 @@ mod long {
 mod overlay;
 mod parity;
 mod parity_command;
+mod reliability;
 mod report;
 mod run;
 mod score;

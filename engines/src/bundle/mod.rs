@@ -17,6 +17,7 @@ mod manifest;
 mod store;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 pub use contract::{Component, LABEL_PADDING, LABEL_UNUSED};
 pub use error::BundleError;
@@ -115,6 +116,11 @@ impl Bundle {
                     found,
                 });
             }
+            wire::check(&bytes).map_err(|message| BundleError::Graph {
+                bundle: name.clone(),
+                component: entry.name.clone(),
+                message,
+            })?;
             // The CPU runtime, which reads the graph here, has no bfloat16 weights; such a graph's
             // tensors are checked against the contract when an engine is built of it.
             #[cfg(feature = "cpu")]

@@ -24,6 +24,15 @@ pub enum SynthError {
         /// The folder.
         path: PathBuf,
     },
+    /// `--force` would remove what is not a split of `masklet synth`.
+    #[error(
+        "{path} was not made by masklet synth, so --force removes nothing; move it away or give \
+         another folder"
+    )]
+    Foreign {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// A file or folder could not be written.
     #[error("cannot write {path}: {source}; choose a folder that can be written and has room")]
     Write {
@@ -57,7 +66,7 @@ impl SynthError {
 impl Classified for SynthError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Recipe { .. } | Self::NotEmpty { .. } => ErrorClass::Usage,
+            Self::Recipe { .. } | Self::NotEmpty { .. } | Self::Foreign { .. } => ErrorClass::Usage,
             // What stands in the way of writing is never the fault of data that was given.
             Self::Write { .. } => ErrorClass::Environment,
             Self::Encode { .. } => ErrorClass::Run,

@@ -20,11 +20,17 @@ use crate::media::image::{ImageError, write_mask_png};
 use rayon::prelude::*;
 use scene::Scene;
 use serde::Serialize;
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Frames from one annotation to the next: 24 fps video, 6 fps annotations.
 pub const ANNOTATION_STRIDE: usize = 4;
+const FOLDERS: [&str; 2] = ["JPEGImages_24fps", "Annotations_6fps"];
+/// File that describes the split, and how its `made_by` starts.
+const MARK: &str = "synth.json";
+const MADE_BY: &str = "masklet synth ";
 /// Quality of the JPEG frames, 1 to 100.
 const JPEG_QUALITY: u8 = 92;
 /// Objects of successive videos where the recipe does not say how many.
@@ -97,19 +103,20 @@ pub struct VideoReport {
 /// When the recipe is impossible, `out` holds something, or it cannot be written.
 pub fn make(out: &Path, recipe: &Recipe, force: bool) -> Result<Vec<VideoReport>, SynthError> {
     check(recipe)?;
-    if !force && fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+    let filled = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if filled && !force {
         return Err(SynthError::NotEmpty {
             path: out.to_owned(),
         });
     }
-    for folder in ["JPEGImages_24fps", "Annotations_6fps"] {
-        let path = out.join(folder);
-        // An earlier split's videos must not mix with this one's.
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(|e| SynthError::write(&path, e))?;
-        }
-        create(&path)?;
+    if filled {
+        remove(out)?;
     }
+    for folder in FOLDERS {
+        create(&out.join(folder))?;
+    }
+    // The mark comes first: what a killed process leaves can be told from somebody's data set.
+    write(&out.join(MARK), &mark(recipe, &[]))?;
     let videos = (0..recipe.videos)
         .into_par_iter()
         .map(|index| make_video(out, recipe, index))
@@ -119,14 +126,58 @@ pub fn make(out: &Path, recipe: &Recipe, force: bool) -> Result<Vec<VideoReport>
         &out.join(format!("{}.txt", recipe.split_name)),
         list.as_bytes(),
     )?;
+    write(&out.join(MARK), &mark(recipe, &videos))?;
+    Ok(videos)
+}
+
+/// The description of a split, by which it is recognised as one that was made here.
+fn mark(recipe: &Recipe, videos: &[VideoReport]) -> Vec<u8> {
     let summary = serde_json::json!({
-        "made_by": concat!("masklet synth ", env!("CARGO_PKG_VERSION")),
+        "made_by": format!("{MADE_BY}{}", env!("CARGO_PKG_VERSION")),
         "recipe": recipe,
         "annotation_stride": ANNOTATION_STRIDE,
         "videos": videos,
     });
-    write(&out.join("synth.json"), format!("{summary:#}\n").as_bytes())?;
-    Ok(videos)
+    format!("{summary:#}\n").into_bytes()
+}
+
+/// Removes the split in `out`: the videos that its mark counts, and nothing else.
+///
+/// # Errors
+/// [`SynthError::Foreign`] where there is no mark, or something beside those videos. Nothing is
+/// removed then.
+fn remove(out: &Path) -> Result<(), SynthError> {
+    let text = fs::read(out.join(MARK)).unwrap_or_default();
+    let mark: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    let ours = mark["made_by"]
+        .as_str()
+        .is_some_and(|by| by.starts_with(MADE_BY));
+    let count = mark["recipe"]["videos"].as_u64().filter(|_| ours);
+    let names: HashSet<OsString> = (0..count.unwrap_or(0))
+        .map(|index| video_id(index as usize).into())
+        .collect();
+    let mut listed = Vec::new();
+    for folder in FOLDERS.map(|folder| out.join(folder)) {
+        let foreign = |path: PathBuf| Err(SynthError::Foreign { path });
+        if count.is_none() && fs::symlink_metadata(&folder).is_ok() {
+            return foreign(folder);
+        }
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if !folder || !names.contains(&entry.file_name()) {
+                return foreign(entry.path());
+            }
+            listed.push(entry.path());
+        }
+    }
+    for path in listed {
+        fs::remove_dir_all(&path).map_err(|e| SynthError::write(&path, e))?;
+    }
+    Ok(())
+}
+
+fn video_id(index: usize) -> String {
+    format!("synth_{index:06}")
 }
 
 fn check(recipe: &Recipe) -> Result<(), SynthError> {
@@ -166,7 +217,7 @@ fn check(recipe: &Recipe) -> Result<(), SynthError> {
 }
 
 fn make_video(out: &Path, recipe: &Recipe, index: usize) -> Result<VideoReport, SynthError> {
-    let id = format!("synth_{index:06}");
+    let id = video_id(index);
     let count = recipe
         .objects
         .unwrap_or(OBJECTS_CYCLE[index % OBJECTS_CYCLE.len()]);

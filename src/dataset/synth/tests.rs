@@ -188,6 +188,18 @@ fn impossible_recipes_and_full_folders_are_refused() {
         out.path().join("mine.txt").exists(),
         "only the split itself is replaced"
     );
+    // A video of somebody's own in the split, and a data set that was never ours.
+    let own = out.path().join("JPEGImages_24fps/mine");
+    fs::create_dir(&own).unwrap();
+    let error = make(out.path(), &forced, true).unwrap_err();
+    assert!(
+        error.to_string().contains("JPEGImages_24fps/mine"),
+        "{error}"
+    );
+    fs::remove_file(out.path().join("synth.json")).unwrap();
+    let error = make(out.path(), &forced, true).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Usage, "{error}");
+    assert!(own.exists() && out.path().join("JPEGImages_24fps/synth_000000").exists());
     let error = make(Path::new("/proc/masklet"), &small(), false).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Environment, "{error}");
 }

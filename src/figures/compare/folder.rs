@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::source::{Facts, Row, Source, SourceKind};
-use crate::error::{Classified, Context, Error, ErrorClass, Result, WithClass};
+use crate::error::{Context, Error, ErrorClass, Result, WithClass};
 use crate::figures::catalogue::{Figure, compared};
 use crate::record::{ObjectSummary, Status, read_journal, summarise};
 

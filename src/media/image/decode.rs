@@ -1,7 +1,8 @@
 //! Frames from disk as 8-bit RGB, whichever decoder the build has.
 
-use std::fs;
 use std::path::Path;
+
+use crate::media::limits;
 
 use super::header::{self, Format};
 use super::{ImageError, probe_size, pure};
@@ -69,7 +70,7 @@ impl Decoder {
                 found: out.len(),
             });
         }
-        let bytes = fs::read(path).map_err(|e| ImageError::read(path, e))?;
+        let bytes = limits::read_file(path).map_err(|e| ImageError::read(path, e))?;
         self.decode_bytes(path, &bytes, width, height, out)
     }
 
@@ -91,6 +92,9 @@ impl Decoder {
             height,
             out,
         };
+        // Before a decoder believes the header and takes memory for it.
+        let (found_width, found_height) = header::size_in(path, bytes)?;
+        target.check_size(found_width, found_height)?;
         match self {
             #[cfg(feature = "opencv")]
             Self::OpenCv => super::cv::decode(bytes, target),
@@ -151,7 +155,7 @@ pub fn decode_jpeg_with<E: std::fmt::Display>(
     out: &mut [u8],
     device: impl FnOnce(&[u8], &mut [u8]) -> Result<bool, E>,
 ) -> Result<(), ImageError> {
-    let bytes = fs::read(path).map_err(|e| ImageError::read(path, e))?;
+    let bytes = limits::read_file(path).map_err(|e| ImageError::read(path, e))?;
     if header::sniff(path, &bytes)? == Format::Jpeg {
         header::check_jpeg_is_whole(path, &bytes)?;
         if device(&bytes, out).map_err(|e| ImageError::device(path, e))? {

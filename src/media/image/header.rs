@@ -3,11 +3,13 @@
 //! libjpeg fills what is missing with grey and only warns, so that a cut frame would pass as a
 //! frame; the walk over the markers here (ITU-T T.81, annex B) finds it.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, BufReader, Read, Seek};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::ImageError;
+use crate::media::limits;
 
 /// The image formats that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +48,23 @@ pub(crate) fn sniff(path: &Path, start: &[u8]) -> Result<Format, ImageError> {
 /// # Errors
 /// The file cannot be read, is of another format, or ends before its size is told.
 pub fn probe_size(path: &Path) -> Result<(usize, usize), ImageError> {
-    let file = File::open(path).map_err(|e| ImageError::read(path, e))?;
-    let mut reader = BufReader::with_capacity(4096, file);
+    let file = OpenOptions::new()
+        .read(true)
+        // A pipe must not block; it gives no header.
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
+        .open(path)
+        .map_err(|e| ImageError::read(path, e))?;
+    size_from(path, &mut BufReader::with_capacity(4096, file))
+}
+
+/// [`probe_size`] of a file in memory.
+pub(crate) fn size_in(path: &Path, bytes: &[u8]) -> Result<(usize, usize), ImageError> {
+    size_from(path, &mut io::Cursor::new(bytes))
+}
+
+fn size_from(path: &Path, reader: &mut (impl Read + Seek)) -> Result<(usize, usize), ImageError> {
     let mut start = Vec::with_capacity(24);
-    Read::by_ref(&mut reader)
+    Read::by_ref(reader)
         .take(24)
         .read_to_end(&mut start)
         .map_err(|e| ImageError::read(path, e))?;
@@ -59,7 +74,7 @@ pub fn probe_size(path: &Path) -> Result<(usize, usize), ImageError> {
             reader
                 .seek(io::SeekFrom::Start(2))
                 .map_err(|e| ImageError::read(path, e))?;
-            jpeg_size(&mut reader).map_err(|e| match e.kind() {
+            jpeg_size(reader).map_err(|e| match e.kind() {
                 io::ErrorKind::UnexpectedEof => {
                     ImageError::truncated(path, "it ends inside its header")
                 }
@@ -69,7 +84,11 @@ pub fn probe_size(path: &Path) -> Result<(usize, usize), ImageError> {
         }
     };
     match size {
-        Some((width, height)) if width > 0 && height > 0 => Ok((width, height)),
+        Some((width, height)) if width > 0 && height > 0 => {
+            limits::check_size(width as u64, height as u64)
+                .map_err(|e| ImageError::damaged(path, e))?;
+            Ok((width, height))
+        }
         Some((width, height)) => Err(ImageError::damaged(
             path,
             format!("its header says {width}x{height} pixels"),

@@ -3,8 +3,7 @@
 //! Raw values count, as they do for the official evaluator (`numpy.array(Image.open(path))`): a
 //! palette PNG gives its indices, not its colours.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Cursor, Write};
+use std::io::{self, Cursor, Write};
 use std::path::Path;
 
 use png::{BitDepth, ColorType, Transformations};
@@ -12,6 +11,7 @@ use png::{BitDepth, ColorType, Transformations};
 use super::ImageError;
 use super::header::{self, Format};
 use crate::mask::Mask;
+use crate::media::limits;
 
 /// Object numbers per pixel, `height * width`, rows one after the other; 0 is background.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ fn check_two_values(path: &Path, values: &[u16]) -> Result<(), ImageError> {
 }
 
 fn read_raw(path: &Path) -> Result<RawPixels, ImageError> {
-    let bytes = fs::read(path).map_err(|e| ImageError::read(path, e))?;
+    let bytes = limits::read_file(path).map_err(|e| ImageError::read(path, e))?;
     if header::sniff(path, &bytes)? == Format::Jpeg {
         return Err(ImageError::NotLabels {
             path: path.to_owned(),
@@ -138,6 +138,7 @@ fn read_raw(path: &Path) -> Result<RawPixels, ImageError> {
     decoder.set_transformations(Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(failed)?;
     let (width, height) = reader.info().size();
+    limits::check_size(width.into(), height.into()).map_err(|e| ImageError::damaged(path, e))?;
     let (width, height) = (width as usize, height as usize);
     let (colour, depth) = reader.output_color_type();
     let length = reader
@@ -146,7 +147,7 @@ fn read_raw(path: &Path) -> Result<RawPixels, ImageError> {
     let line = reader
         .output_line_size(reader.info().width)
         .ok_or_else(|| ImageError::damaged(path, "its rows are larger than memory"))?;
-    let mut packed = vec![0; length];
+    let mut packed = limits::zeros(length).map_err(|e| ImageError::read(path, e))?;
     reader.next_frame(&mut packed).map_err(failed)?;
 
     let samples = colour.samples();
@@ -235,11 +236,8 @@ fn flatten(
 /// The file cannot be created or written.
 pub fn write_mask_png(path: &Path, mask: &Mask) -> Result<(), ImageError> {
     let encoded = encode(mask).map_err(|e| ImageError::write(path, e))?;
-    let file = File::create(path).map_err(|e| ImageError::write(path, e))?;
-    let mut writer = BufWriter::new(file);
-    writer
-        .write_all(&encoded)
-        .and_then(|()| writer.flush())
+    crate::files::create(path)
+        .and_then(|mut file| file.write_all(&encoded))
         .map_err(|e| ImageError::write(path, e))
 }
 

@@ -15,4 +15,3 @@ pub use ffmpeg::Ffmpeg;
 pub use probe::{FrameCount, FrameRate, VideoFile};
 pub use reader::{Finish, FrameReader};
 pub use writer::VideoWriter;
-pub(crate) use writer::temporary;

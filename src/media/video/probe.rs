@@ -1,11 +1,12 @@
 //! What a video file is, by ffprobe's word: size as displayed, frame rate, number of frames.
 
 use super::{Ffmpeg, VideoError};
+use crate::process::{IDLE, Output, Subprocess};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 /// Frames per second as the fraction that the container holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,10 +236,7 @@ fn ask(mut command: Command, path: &Path) -> Result<Value, VideoError> {
 }
 
 fn run(mut command: Command, program: &'static str, path: &Path) -> Result<Output, VideoError> {
-    command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|source| pipe(program, path, source))
+    Subprocess::output(&mut command, b"", Some(IDLE)).map_err(|source| pipe(program, path, source))
 }
 
 pub(super) fn pipe(program: &'static str, path: &Path, source: io::Error) -> VideoError {

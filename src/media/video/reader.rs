@@ -5,21 +5,14 @@
 
 use super::probe::{input, last_words, pipe};
 use super::{Ffmpeg, VideoError, VideoFile};
-use std::io::{ErrorKind, Read};
-use std::os::unix::process::CommandExt;
+use crate::process::{IDLE, Subprocess};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Stdio};
-use std::thread::JoinHandle;
-
-/// Most bytes of ffmpeg's complaints that are kept.
-const MOST_WORDS: usize = 64 << 10;
+use std::process::Stdio;
 
 /// A running decoder. Dropping it ends the program.
 #[derive(Debug)]
 pub struct FrameReader {
-    child: Child,
-    frames: ChildStdout,
-    complaints: Option<JoinHandle<Vec<u8>>>,
+    program: Subprocess,
     path: PathBuf,
     /// Whether the stream has come to its end.
     over: bool,
@@ -44,29 +37,10 @@ impl FrameReader {
             .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A Ctrl-C at the terminal is this program's to act on.
-            .process_group(0);
+            .stderr(Stdio::piped());
         let failed = |source| pipe("ffmpeg", &file.path, source);
-        let mut child = command.spawn().map_err(failed)?;
-        let (frames, stderr) = (child.stdout.take(), child.stderr.take());
-        let (Some(frames), Some(mut stderr)) = (frames, stderr) else {
-            return Err(failed(ErrorKind::BrokenPipe.into()));
-        };
-        let complaints = std::thread::spawn(move || {
-            let mut kept = Vec::new();
-            let mut block = [0; 4096];
-            while let Ok(n @ 1..) = stderr.read(&mut block) {
-                kept.extend(block.iter().take(n));
-                let too_many = kept.len().saturating_sub(MOST_WORDS);
-                kept.drain(..too_many);
-            }
-            kept
-        });
         Ok(Self {
-            child,
-            frames,
-            complaints: Some(complaints),
+            program: Subprocess::spawn(&mut command).map_err(failed)?,
             path: file.path.clone(),
             over: false,
         })
@@ -81,11 +55,10 @@ impl FrameReader {
         if self.over {
             return Ok(false);
         }
-        match self.frames.read_exact(pixels) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                self.over = true;
-                Ok(false)
+        match self.program.read_exact(pixels, IDLE) {
+            Ok(read) => {
+                self.over = read < pixels.len();
+                Ok(!self.over)
             }
             Err(source) => Err(pipe("ffmpeg", &self.path, source)),
         }
@@ -94,13 +67,12 @@ impl FrameReader {
     /// Ends the program and says how the stream ended: whether there was more behind the last frame
     /// that was read, and what ffmpeg complained of on the way.
     pub fn finish(mut self) -> Finish {
-        let more = !self.over && matches!(self.frames.read(&mut [0]), Ok(1));
+        let more = !self.over && matches!(self.program.read_exact(&mut [0], IDLE), Ok(1));
         if more {
-            let _ = self.child.kill();
+            self.program.kill();
         }
-        let status = self.child.wait();
-        let complaints = self.complaints.take().and_then(|thread| thread.join().ok());
-        let words = complaints.and_then(|bytes| last_words(&bytes));
+        let status = self.program.wait(Some(IDLE));
+        let words = last_words(&self.program.stderr());
         let failed = status.is_ok_and(|status| !status.success());
         Finish {
             more,
@@ -116,14 +88,6 @@ pub struct Finish {
     pub more: bool,
     /// What ffmpeg complained of, in its words.
     pub damage: Option<String>,
-}
-
-impl Drop for FrameReader {
-    fn drop(&mut self) {
-        // Nobody reads any more: a program that is still there has nothing left to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// The option that hands every frame through once, by the words of this version: `-fps_mode` came

@@ -1,21 +1,19 @@
 //! RGB frames into an MP4, through the `ffmpeg` program.
 
+use super::probe::last_words;
 use super::{Ffmpeg, VideoError};
+use crate::files;
+use crate::process::{IDLE, Subprocess};
 use std::ffi::OsString;
-use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::process::CommandExt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+use tempfile::TempPath;
 
 const PROGRAM: &str = "ffmpeg";
-/// Of what ffmpeg says, so much is kept: the end.
-const WORDS: usize = 4096;
 /// How long a program that no longer listens may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
-const POLL: Duration = Duration::from_millis(10);
 
 /// Writes H.264 in MP4 (yuv420p, BT.709, CRF 20, index in front).
 ///
@@ -23,11 +21,10 @@ const POLL: Duration = Duration::from_millis(10);
 /// before ends the program and leaves nothing.
 #[derive(Debug)]
 pub struct VideoWriter {
-    child: Child,
-    pipe: Option<ChildStdin>,
-    words: Option<JoinHandle<Vec<u8>>>,
+    program: Subprocess,
     path: PathBuf,
-    temporary: PathBuf,
+    /// What ffmpeg writes; removed unless it gets the file's name.
+    temporary: Option<TempPath>,
     width: usize,
     height: usize,
     /// The frame with an even number of rows and columns; empty where it has that by itself.
@@ -45,16 +42,15 @@ impl VideoWriter {
         encode(&mut command, 64, 64, 24);
         command.args(["-f", "null", "-"]);
         let no_encoder = |message: String| VideoError::NoEncoder { message };
-        let (mut child, mut pipe, words) =
-            spawn(&mut command).map_err(|e| no_encoder(e.to_string()))?;
-        // A program that ends early says why itself.
-        let _ = pipe.write_all(&[0; 64 * 64 * 3]);
-        drop(pipe);
-        let status = child.wait().map_err(|e| no_encoder(e.to_string()))?;
-        match status.success() {
-            true => Ok(()),
-            false => Err(no_encoder(last_words(words, Some(status)))),
+        let output = Subprocess::output(&mut command, &[0; 64 * 64 * 3], Some(IDLE))
+            .map_err(|e| no_encoder(e.to_string()))?;
+        if output.status.success() {
+            return Ok(());
         }
+        let words = last_words(&output.stderr);
+        Err(no_encoder(
+            words.unwrap_or_else(|| ended_with(output.status)),
+        ))
     }
 
     /// Begins a video of `width` x `height` pixels at `fps` frames per second. A side that is odd
@@ -80,7 +76,12 @@ impl VideoWriter {
             true => Vec::new(),
             false => vec![0; even_width * even_height * 3],
         };
-        let temporary = temporary(path);
+        let temporary = files::temporary_beside(path).map_err(|source| VideoError::Pipe {
+            program: PROGRAM,
+            path: path.to_owned(),
+            source,
+        })?;
+        let temporary = temporary.into_temp_path();
         let mut command = ffmpeg.ffmpeg();
         encode(&mut command, even_width, even_height, fps);
         // The prefix keeps ffmpeg from reading a protocol into a name with a colon.
@@ -88,17 +89,17 @@ impl VideoWriter {
         target.push(&temporary);
         command.args(["-movflags", "+faststart", "-f", "mp4", "-y"]);
         command.arg(target);
-        let (child, pipe, words) = spawn(&mut command).map_err(|source| VideoError::Pipe {
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        command.stderr(Stdio::piped());
+        let program = Subprocess::spawn(&mut command).map_err(|source| VideoError::Pipe {
             program: PROGRAM,
             path: path.to_owned(),
             source,
         })?;
         Ok(Self {
-            child,
-            pipe: Some(pipe),
-            words: Some(words),
+            program,
             path: path.to_owned(),
-            temporary,
+            temporary: Some(temporary),
             width,
             height,
             even,
@@ -130,10 +131,7 @@ impl VideoWriter {
             make_even(rgb, self.width, self.height, &mut self.even);
             &self.even
         };
-        let Some(pipe) = &mut self.pipe else {
-            return Err(self.ended(io::ErrorKind::BrokenPipe.into()));
-        };
-        if let Err(source) = pipe.write_all(bytes) {
+        if let Err(source) = self.program.write_all(bytes, IDLE) {
             return Err(self.ended(source));
         }
         self.frames += 1;
@@ -152,38 +150,31 @@ impl VideoWriter {
                 what: "would have no frame".to_owned(),
             });
         }
-        drop(self.pipe.take());
-        let status = self
-            .child
-            .wait()
-            .map_err(|source| self.pipe_error(source))?;
-        let words = self.words.take();
+        self.program.close_stdin();
+        let ended = self.program.wait(Some(IDLE));
+        let status = ended.map_err(|source| self.pipe_error(source))?;
         if !status.success() {
-            return Err(
-                self.refused(words.map_or_else(String::new, |w| last_words(w, Some(status))))
-            );
+            let words = last_words(&self.program.stderr());
+            return Err(self.refused(words.unwrap_or_else(|| ended_with(status))));
         }
-        fs::rename(&self.temporary, &self.path).map_err(|source| self.pipe_error(source))
+        let Some(temporary) = self.temporary.take() else {
+            return Ok(());
+        };
+        temporary
+            .persist(&self.path)
+            .map_err(|error| self.pipe_error(error.error))
     }
 
     /// The program has ended, or no longer listens: why.
     fn ended(&mut self, source: io::Error) -> VideoError {
-        drop(self.pipe.take());
+        self.program.close_stdin();
         // On its way out it has a moment to say why; one that goes on without listening is ended.
-        let since = Instant::now();
-        let status = loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => break Some(status),
-                Ok(None) if since.elapsed() < PATIENCE => std::thread::sleep(POLL),
-                _ => {
-                    let _ = self.child.kill();
-                    break self.child.wait().ok();
-                }
-            }
-        };
-        match self.words.take().map(|words| last_words(words, status)) {
-            Some(message) if !message.is_empty() => self.refused(message),
-            _ => self.pipe_error(source),
+        let status = self.program.wait(Some(PATIENCE)).ok();
+        let failed = status.filter(|status| !status.success());
+        let words = last_words(&self.program.stderr());
+        match words.or_else(|| failed.map(ended_with)) {
+            Some(message) => self.refused(message),
+            None => self.pipe_error(source),
         }
     }
 
@@ -204,24 +195,6 @@ impl VideoWriter {
     }
 }
 
-impl Drop for VideoWriter {
-    fn drop(&mut self) {
-        drop(self.pipe.take());
-        // After `finish` neither is there any more; nobody is left to hear of a failure.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_file(&self.temporary);
-    }
-}
-
-/// The name under which a file is written: hidden, in the same folder, so that a rename suffices.
-pub(crate) fn temporary(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".part");
-    path.with_file_name(name)
-}
-
 /// Raw RGB from standard input to H.264. The matrix is named both to the converter and in the file:
 /// players guess it from the size otherwise, and colours shift.
 fn encode(command: &mut Command, width: usize, height: usize, fps: u32) {
@@ -238,59 +211,8 @@ fn encode(command: &mut Command, width: usize, height: usize, fps: u32) {
         .args(["-color_trc", "bt709", "-color_range", "tv"]);
 }
 
-type Spawned = (Child, ChildStdin, JoinHandle<Vec<u8>>);
-
-/// Starts the program in a process group of its own: Ctrl-C is for the run, which decides what
-/// becomes of the file.
-fn spawn(command: &mut Command) -> io::Result<Spawned> {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()?;
-    let (pipe, errors) = (child.stdin.take(), child.stderr.take());
-    let (Some(pipe), Some(mut errors)) = (pipe, errors) else {
-        return Err(io::ErrorKind::BrokenPipe.into());
-    };
-    // Read as it comes: a full pipe would stop the program.
-    let words = std::thread::Builder::new()
-        .name("ffmpeg-words".to_owned())
-        .spawn(move || {
-            let (mut kept, mut part) = (Vec::new(), [0; WORDS]);
-            while let Ok(read @ 1..) = errors.read(&mut part) {
-                kept.extend_from_slice(&part[..read]);
-                let beyond = kept.len().saturating_sub(WORDS);
-                kept.drain(..beyond);
-            }
-            kept
-        });
-    match words {
-        Ok(words) => Ok((child, pipe, words)),
-        Err(error) => {
-            let _ = child.kill();
-            let _ = child.wait();
-            Err(error)
-        }
-    }
-}
-
-/// The last lines of what the program said, or how it ended when it said nothing.
-fn last_words(words: JoinHandle<Vec<u8>>, status: Option<ExitStatus>) -> String {
-    let bytes = words.join().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let mut lines: Vec<&str> = text
-        .lines()
-        .rev()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .take(3)
-        .collect();
-    lines.reverse();
-    match (lines.is_empty(), status) {
-        (true, Some(status)) if !status.success() => format!("it ended with {status}"),
-        _ => lines.join("; "),
-    }
+fn ended_with(status: ExitStatus) -> String {
+    format!("it ended with {status}")
 }
 
 /// Copies the frame into one with even sides; the picture stays where it is, edges are repeated.
@@ -307,6 +229,7 @@ fn make_even(rgb: &[u8], width: usize, height: usize, even: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn odd_sides_repeat_their_edge_and_shift_nothing() {
@@ -367,7 +290,7 @@ mod tests {
         let ffmpeg = stand_in(&bin, script);
         let path = folder.path().join("out.mp4");
         let writer = VideoWriter::create(&ffmpeg, &path, (2, 2), 24).unwrap();
-        let part = folder.path().join(".out.mp4.part");
+        let part = writer.temporary.as_ref().unwrap().to_path_buf();
         let process = loop {
             match fs::read_to_string(&part) {
                 Ok(text) if text.ends_with('\n') => break text.trim().to_owned(),

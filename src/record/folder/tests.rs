@@ -4,10 +4,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::error::{Classified, ErrorClass};
+use crate::error::ErrorClass;
 use crate::record::{RunFile, samples};
 
-fn open(dir: &Path, mode: OpenMode) -> Result<Opened, FolderError> {
+fn open(dir: &Path, mode: OpenMode) -> Result<Opened> {
     RunFolder::create(dir, "run", &samples::manifest(), mode)
 }
 
@@ -143,7 +143,7 @@ fn names_that_are_no_folder_names_are_refused() {
     for tag in ["", ".", "..", "a/b", "../x", ".hidden", "a b", "a\0b"] {
         let error = RunFolder::create(dir.path(), tag, &samples::manifest(), OpenMode::New);
         let error = error.unwrap_err();
-        assert!(matches!(error, FolderError::Tag { .. }), "{tag:?}: {error}");
+        assert_eq!(error.class(), ErrorClass::Usage, "{tag:?}: {error}");
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
@@ -171,9 +171,92 @@ fn a_failed_write_leaves_the_old_file() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("run.json");
     atomic::write(&path, b"old").unwrap();
-    // A folder where the temporary file would go makes the write fail.
-    fs::create_dir(dir.path().join("run.json.tmp")).unwrap();
-    let error = atomic::write(&path, b"new").unwrap_err();
+    // A folder of that name makes the write fail.
+    let folder = dir.path().join("taken/inside");
+    fs::create_dir_all(&folder).unwrap();
+    let error = atomic::write(&dir.path().join("taken"), b"new").unwrap_err();
     assert_eq!(error.class(), ErrorClass::Environment);
     assert_eq!(fs::read(&path).unwrap(), b"old");
+    assert!(folder.exists());
+}
+
+#[test]
+fn force_refuses_what_masklet_did_not_write() {
+    let dir = TempDir::new().unwrap();
+    let run = dir.path().join("run");
+    let refused = |what: &str| {
+        let error = open(dir.path(), OpenMode::Force).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Usage, "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+    };
+    // Somebody's run.json, with folders that are called like ours.
+    fs::create_dir_all(run.join("masks")).unwrap();
+    fs::write(run.join("run.json"), "{\"lr\": 0.1}").unwrap();
+    fs::write(run.join("masks/annotation.png"), "mine").unwrap();
+    fs::write(run.join("telemetry-of-the-car.csv"), "mine").unwrap();
+    refused("run.json");
+    assert!(run.join("masks/annotation.png").exists());
+    // Somebody's journal.
+    fs::remove_file(run.join("run.json")).unwrap();
+    fs::write(run.join("journal.jsonl"), "{\"day\": 1}\n").unwrap();
+    refused("journal.jsonl");
+    // A run of ours with somebody's notes among its masks.
+    fs::remove_dir_all(&run).unwrap();
+    drop(open(dir.path(), OpenMode::New).unwrap());
+    fs::write(run.join("masks/notes.txt"), "mine").unwrap();
+    fs::write(run.join("telemetry-of-the-car.csv"), "mine").unwrap();
+    refused("notes.txt");
+    assert!(run.join("journal.jsonl").exists());
+    fs::remove_file(run.join("masks/notes.txt")).unwrap();
+    open(dir.path(), OpenMode::Force).unwrap();
+    assert!(run.join("telemetry-of-the-car.csv").exists());
+}
+
+/// A row that wrote masks, and its masks.
+fn row_with_masks(run: &Path, object: &str) -> ObjectRow {
+    let mut row = samples::row("v", object, "m");
+    let folder = run.join(MASKS).join("m/v").join(object);
+    fs::create_dir_all(&folder).unwrap();
+    for frame in 0..3 {
+        let mask = crate::mask::Mask::from_fn(4, 4, |y, x| x > y);
+        let path = folder.join(format!("{frame:05}.png"));
+        crate::media::image::write_mask_png(&path, &mask).unwrap();
+    }
+    row.masks = Some(3);
+    row
+}
+
+#[test]
+fn resume_does_again_what_lost_its_files_or_failed_for_the_machine() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path(), OpenMode::New).unwrap();
+    let run = opened.folder.path().to_owned();
+    let mut rows: Vec<ObjectRow> = ["whole", "gone", "empty", "drawn"]
+        .map(|object| row_with_masks(&run, object))
+        .into();
+    rows[3].overlay = Some("overlays/drawn.mp4".to_owned());
+    fs::write(run.join("overlays/drawn.mp4"), "moving pictures").unwrap();
+    rows.push(samples::row("v", "failed", "m").failed("its mask is empty"));
+    let mut machine = samples::row("v", "machine", "m").failed("out of memory");
+    machine.machine_failed = true;
+    rows.push(machine);
+    opened.folder.append(&rows).unwrap();
+    opened.folder.finish(RunState::Finished).unwrap();
+    drop(opened);
+    let left = |mode: OpenMode| {
+        let opened = open(dir.path(), mode).unwrap();
+        let objects = opened.finished.iter().map(|row| row.key.object.clone());
+        (objects.collect::<Vec<_>>(), opened.warnings)
+    };
+    let (objects, warnings) = left(OpenMode::Resume);
+    assert_eq!(objects, ["whole", "gone", "empty", "drawn", "failed"]);
+    assert!(warnings[0].contains("out of memory"), "{warnings:?}");
+    // What a power cut leaves of files that were never synced, and what somebody removes.
+    fs::write(run.join("masks/m/v/empty/00001.png"), "").unwrap();
+    fs::remove_file(run.join("masks/m/v/gone/00002.png")).unwrap();
+    fs::remove_file(run.join("overlays/drawn.mp4")).unwrap();
+    let (objects, warnings) = left(OpenMode::Resume);
+    assert_eq!(objects, ["whole", "failed"]);
+    assert!(warnings[0].contains("2 of its 3 masks"), "{warnings:?}");
+    assert_eq!(left(OpenMode::RetryFailed).0, ["whole"]);
 }

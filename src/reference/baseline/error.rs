@@ -9,7 +9,7 @@ use crate::error::{Classified, ErrorClass, io_class};
 pub enum BaselineError {
     /// The Python package is not where it is looked for.
     #[error(
-        "tools/{package} is not beside this program or the working directory; name the checkout's tools folder with MASKLET_TOOLS"
+        "tools/{package} is not beside this program; name the checkout's tools folder with MASKLET_TOOLS"
     )]
     NoTools {
         /// The folder of `tools` that is needed: `baseline`, `export`.

@@ -324,6 +324,8 @@ fn blank_row(
         telemetry: None,
         realtime: None,
         scores_missing: None,
+        masks: None,
+        machine_failed: false,
         warning: None,
     }
 }

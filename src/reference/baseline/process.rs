@@ -1,16 +1,17 @@
 //! The PyTorch process: found, asked, started, watched, and what became of it in words.
 
 use std::fs::File;
-use std::io::Write;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use super::record::PyTorchRecord;
 use super::{BaselineError, Job, Mode};
 use crate::figures::stats;
 use crate::machine::{Environment, SystemRoot};
+use crate::process::Subprocess;
 
 /// What the process prints goes here, in the baseline's folder.
 pub const LOG: &str = "pytorch.log";
@@ -48,7 +49,7 @@ pub enum Ending {
 
 /// The `tools` folder whose `package` holds `file`: the one that `MASKLET_TOOLS` names; else
 /// `tools` (a checkout) or `share/masklet/tools` (an installed package) in one of the folders around
-/// this program or the working directory.
+/// this program. The working directory may be anybody's and is not searched.
 ///
 /// # Errors
 /// [`BaselineError::NoTools`] when there is none.
@@ -57,9 +58,9 @@ pub fn find_tools(package: &'static str, file: &str) -> Result<PathBuf, Baseline
     let found = if let Some(named) = std::env::var_os("MASKLET_TOOLS") {
         Some(PathBuf::from(named)).filter(holds)
     } else {
-        let places = [std::env::current_exe().ok(), std::env::current_dir().ok()];
-        places.iter().flatten().find_map(|place| {
-            let mut tools = place
+        let program = std::env::current_exe().ok();
+        program.and_then(|program| {
+            let mut tools = program
                 .ancestors()
                 .flat_map(|up| ["tools", "share/masklet/tools"].map(|tools| up.join(tools)));
             tools.find(holds)
@@ -68,18 +69,28 @@ pub fn find_tools(package: &'static str, file: &str) -> Result<PathBuf, Baseline
     found.ok_or(BaselineError::NoTools { package })
 }
 
-/// Puts folders before those that the user's `PYTHONPATH` names.
-pub(crate) fn prepend_python_path(
-    command: &mut Command,
+/// Python, set to run `module` from `folders` and not from the working directory, which `-m` alone
+/// would search first. (`-P` does the same, but came with Python 3.11.)
+pub(crate) fn python_module(
+    python: &Path,
+    module: &str,
     folders: impl IntoIterator<Item = PathBuf>,
-) {
+) -> Command {
     let mut path: Vec<PathBuf> = folders.into_iter().collect();
     if let Some(more) = std::env::var_os("PYTHONPATH") {
-        path.extend(std::env::split_paths(&more));
+        // An empty or relative entry stands for the working directory or a folder in it.
+        path.extend(std::env::split_paths(&more).filter(|folder| folder.is_absolute()));
     }
+    let mut command = Command::new(python);
     if let Ok(joined) = std::env::join_paths(path) {
         command.env("PYTHONPATH", joined);
     }
+    let start = format!(
+        "import sys; sys.path[:] = [p for p in sys.path if p]; from runpy import run_module; \
+         run_module({module:?}, run_name='__main__', alter_sys=True)"
+    );
+    command.args(["-c", &start]);
+    command
 }
 
 impl Tools {
@@ -108,16 +119,14 @@ impl Tools {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.python);
         let packages = ["baseline", "export"].map(|package| self.tools.join(package));
-        prepend_python_path(&mut command, packages);
+        let mut command = python_module(&self.python, "masklet_baseline", packages);
         if let Some(settings) = allocator_settings(self.jetson, std::env::var(ALLOCATOR).ok()) {
             // Newer PyTorch reads the second name; both must say the same.
             command.env(ALLOCATOR, &settings);
             command.env("PYTORCH_ALLOC_CONF", settings);
         }
         command
-            .args(["-m", "masklet_baseline"])
             .env("PYTHONUNBUFFERED", "1")
             .env("TOKENIZERS_PARALLELISM", "false")
             .env("HF_HUB_OFFLINE", "1");
@@ -139,20 +148,9 @@ impl Tools {
         let mut asked = job.clone();
         asked.supervised = false;
         let text = serde_json::to_vec(&asked)?;
-        let mut child = self
-            .command()
-            .args(["-", "--check"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|source| self.no_python(source))?;
-        if let Some(mut input) = child.stdin.take() {
-            // One that has ended without reading says why on standard error.
-            let _ = input.write_all(&text);
-        }
-        let output = child
-            .wait_with_output()
+        let mut command = self.command();
+        command.args(["-", "--check"]);
+        let output = Subprocess::output(&mut command, &text, None)
             .map_err(|source| self.no_python(source))?;
         if output.status.success() {
             return Ok(());
@@ -173,7 +171,8 @@ impl Tools {
         let path = folder.join(JOB);
         let mut text = serde_json::to_vec_pretty(job)?;
         text.push(b'\n');
-        std::fs::write(&path, text).map_err(|source| file_error("write", &path, source))?;
+        crate::files::write_whole(&path, &text)
+            .map_err(|source| file_error("write", &path, source))?;
         Ok(path)
     }
 
@@ -199,22 +198,20 @@ impl Tools {
         tick: &mut dyn FnMut() -> bool,
     ) -> Result<Ending, BaselineError> {
         let path = folder.join(LOG);
-        let log = File::options().create(true).append(true).open(&path);
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+            .open(&path);
         let log = log.map_err(|source| file_error("write", &path, source))?;
         let second = log
             .try_clone()
             .map_err(|source| file_error("write", &path, source))?;
         let victims = oom_victims(&SystemRoot::real());
-        let mut child = self
-            .command()
-            .arg(folder.join(JOB))
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(second)
-            // A group of its own: compilers that PyTorch starts end with it.
-            .process_group(0)
-            .spawn()
-            .map_err(|source| self.no_python(source))?;
+        let mut command = self.command();
+        command.arg(folder.join(JOB)).stdin(Stdio::null());
+        command.stdout(log).stderr(second);
+        let mut child = Subprocess::spawn(&mut command).map_err(|source| self.no_python(source))?;
         loop {
             let status = child.try_wait().map_err(|source| self.no_python(source))?;
             if let Some(status) = status {
@@ -222,7 +219,7 @@ impl Tools {
                 return Ok(ending(status, killed));
             }
             if tick() {
-                stop(&mut child);
+                child.terminate(GRACE);
                 return Ok(Ending::Stopped);
             }
             std::thread::sleep(POLL);
@@ -254,24 +251,6 @@ fn ending(status: ExitStatus, out_of_memory: bool) -> Ending {
         },
         (None, code) => Ending::Exited(code.unwrap_or(-1)),
     }
-}
-
-/// Asks the process's group to end, then makes it.
-fn stop(child: &mut Child) {
-    use rustix::process::{Pid, Signal, kill_process_group};
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    // What has ended already needs no signal.
-    let send = |signal| group.map(|group| kill_process_group(group, signal));
-    let _ = send(Signal::TERM);
-    let asked = Instant::now();
-    while asked.elapsed() < GRACE {
-        if !matches!(child.try_wait(), Ok(None)) {
-            break;
-        }
-        std::thread::sleep(POLL);
-    }
-    let _ = send(Signal::KILL);
-    let _ = child.wait();
 }
 
 /// Processes that the kernel's out-of-memory killer has ended since boot.
@@ -411,6 +390,31 @@ fn signal_name(signal: i32) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::reference::baseline::record::parse;
+
+    #[test]
+    fn python_takes_nothing_from_the_working_directory() {
+        let folders = tempfile::tempdir().unwrap();
+        for (folder, says) in [("ours", "ours"), ("planted", "planted")] {
+            let package = folders.path().join(folder).join("program");
+            std::fs::create_dir_all(&package).unwrap();
+            let text = format!("print({says:?})\n");
+            std::fs::write(package.join("__main__.py"), text).unwrap();
+        }
+        let planted = folders.path().join("planted");
+        for module in ["runpy.py", "sys.py"] {
+            std::fs::write(
+                planted.join(module),
+                "print('planted')\nraise SystemExit(7)\n",
+            )
+            .unwrap();
+        }
+        let ours = [folders.path().join("ours")];
+        let ran = python_module(Path::new("python3"), "program", ours)
+            .current_dir(&planted)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&ran.stdout), "ours\n", "{ran:?}");
+    }
 
     #[test]
     fn expandable_segments_are_off_on_a_jetson_and_nothing_else_is_touched() {

@@ -8,7 +8,8 @@
 use super::{Call, ClipRun, ParityError, Values};
 use crate::dataset::prompts::{Prompt, PromptKind};
 use crate::dataset::{ObjectTrack, Split};
-use crate::reference::baseline::process::prepend_python_path;
+use crate::process::Subprocess;
+use crate::reference::baseline::process::python_module;
 use masklet_engines::bundle::{Bundle, Component, Manifest};
 use masklet_engines::tensor::TensorSpec;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -158,10 +159,9 @@ impl Torch {
         let manifest = folder.join("manifest.json");
         let text = serde_json::to_string(bundle.manifest()).map_err(|e| exchange(&manifest, e))?;
         write(&manifest, text.as_bytes())?;
-        let mut command = Command::new(&self.python);
-        prepend_python_path(&mut command, [self.tools.join("export")]);
+        let mut command = python_module(&self.python, MODULE, [self.tools.join("export")]);
         command
-            .args(["-m", MODULE, "--manifest"])
+            .arg("--manifest")
             .arg(&manifest)
             .args(["--device", &self.device]);
         let beside = bundle.folder().map(|at| at.join("weights.safetensors"));
@@ -177,8 +177,7 @@ impl Torch {
             command: format!("{} -m {MODULE}", self.python.display()),
             reason,
         };
-        let done = command
-            .output()
+        let done = Subprocess::output(command, b"", None)
             .map_err(|e| failed(format!("{e}; {INTERPRETER}")))?;
         if done.status.success() {
             return Ok(());
