@@ -107,6 +107,10 @@ fn engines(options: &DoctorOptions, gpu: &Found) -> Check {
                 "none, and none needed: the CPU backend reads bundles",
             );
         }
+        // A board without engines needs them whatever else it lacks.
+        Err(_) if all.is_empty() => {
+            return Check::warning(Section::Models, NAME, format!("none in {place}"), build);
+        }
         Err(reason) => {
             let count = all.len();
             return Check::not_checked(

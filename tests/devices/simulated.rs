@@ -380,7 +380,7 @@ fn a_discrete_gpu_is_watched_through_nvml_and_the_doctor_knows_it() {
     assert!(found("CUDA driver").contains("SIMULATED"), "{report:#}");
     assert!(found("TensorRT").starts_with("\"ok\""), "{report:#}");
     assert!(
-        found("engines").contains("run here, all whole"),
+        found("engines").contains("all that the bundles need here"),
         "{report:#}"
     );
     assert_eq!(found("backends"), "\"ok\": \"tensorrt, cpu\"");
