@@ -97,7 +97,7 @@ fn two_shards_joined_are_the_run_in_one() {
             "shard is none in the first, 2/2 in the second",
         ),
         (&[&whole, &whole], "is in both"),
-        (&[&one, &strange], "no run folder"),
+        (&[&one, &strange], "is not a run folder"),
     ];
     for (parts, words) in refused {
         let ran = merge(parts, &joined, &[]);
@@ -132,7 +132,7 @@ fn two_shards_joined_are_the_run_in_one() {
     assert!(joined.join("shards/1-of-2/run.json").is_file());
     let again = merge(&[&one, &two], &joined, &[]);
     assert!(
-        again.code == 2 && again.stderr.contains("there already"),
+        again.code == 2 && again.stderr.contains("already exists"),
         "{again:?}"
     );
 

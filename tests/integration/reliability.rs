@@ -235,13 +235,16 @@ fn a_data_set_that_vanishes_stops_the_run() {
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
-/// A PNG of 69 bytes that claims 65535 x 65535 pixels of 16-bit RGBA: 34 GB.
+/// A PNG of 65 bytes that claims 65535 x 65535 pixels of 16-bit RGBA: 34 GB.
 fn bomb() -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, 65_535, 65_535);
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Sixteen);
-    drop(encoder.write_header().unwrap());
+    let mut writer = encoder.write_header().unwrap();
+    let nothing = [0x78, 0x9c, 3, 0, 0, 0, 0, 1];
+    writer.write_chunk(png::chunk::IDAT, &nothing).unwrap();
+    drop(writer);
     file
 }
 
