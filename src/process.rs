@@ -48,10 +48,25 @@ impl Subprocess {
     /// # Errors
     /// The system's own.
     pub fn spawn(command: &mut Command) -> io::Result<Self> {
-        Self::start(command.process_group(0), true)
+        Self::spawn_heard(command, |_| {})
     }
 
-    fn start(command: &mut Command, group: bool) -> io::Result<Self> {
+    /// As [`Self::spawn`]; `hear` gets all of standard error as it comes, not only its end.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn spawn_heard(
+        command: &mut Command,
+        hear: impl FnMut(&[u8]) + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::start(command.process_group(0), true, hear)
+    }
+
+    fn start(
+        command: &mut Command,
+        group: bool,
+        mut hear: impl FnMut(&[u8]) + Send + 'static,
+    ) -> io::Result<Self> {
         let mut child = command.spawn()?;
         let errors = child.stderr.take();
         let mut started = Self {
@@ -77,7 +92,9 @@ impl Subprocess {
                 .spawn(move || {
                     let (mut kept, mut block) = (Vec::new(), [0; 4096]);
                     while let Ok(read @ 1..) = errors.read(&mut block) {
-                        kept.extend(block.iter().take(read));
+                        let block = block.get(..read).unwrap_or_default();
+                        hear(block);
+                        kept.extend(block);
                         let beyond = kept.len().saturating_sub(TAIL);
                         kept.drain(..beyond);
                     }
@@ -101,7 +118,7 @@ impl Subprocess {
     ) -> io::Result<Output> {
         command.stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut started = Self::start(command, false)?;
+        let mut started = Self::start(command, false, |_| {})?;
         // A program that ends without reading explains itself on standard error.
         let _ = started.write_all(input, timeout.unwrap_or(IDLE));
         started.close_stdin();

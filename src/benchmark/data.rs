@@ -1,9 +1,10 @@
 //! The videos of a run, from a split or from video files.
 
-use crate::dataset::{Split, video_files};
+use crate::dataset::{Clip, FrameFolder, Split, video_files};
 use crate::error::{Error, Result};
 use crate::media::video::{Ffmpeg, VideoFile};
 use crate::spec::{Data, Rate, SaveMasks};
+use std::path::Path;
 
 /// Opens the video files, or the split where there are none.
 ///
@@ -15,7 +16,7 @@ pub(crate) fn open_split(data: &Data) -> Result<Split> {
     if data.video.is_empty() {
         return match &data.split_dir {
             _ if !data.prompts.is_empty() => usage(
-                "--prompt-point, --prompt-box and --prompt-frame are for a video file: give \
+                "--prompts, --prompt-point, -box, -mask and -frame are for a video: give \
                  --video FILE, or leave them out (prompts in a split are made from its masks)",
             ),
             None => usage(
@@ -44,15 +45,20 @@ pub(crate) fn open_split(data: &Data) -> Result<Split> {
     if data.prompts.is_empty() {
         return usage(
             "--video needs to know what to track: give --prompt-point X,Y or --prompt-box \
-             X0,Y0,X1,Y1, in pixels of the video",
+             X0,Y0,X1,Y1, in pixels of the video, --prompt-mask FILE or --prompts FILE",
         );
     }
-    let ffmpeg = Ffmpeg::find()?;
-    let files = data.video.iter();
-    let files = files.map(|path| VideoFile::probe(&ffmpeg, &path.0));
-    let files = files.collect::<Result<Vec<_>, _>>()?;
-    let prompts: Vec<_> = data.prompts.iter().map(|prompt| prompt.given()).collect();
-    Ok(video_files(files, &prompts)?)
+    let clip = |path: &Path| -> Result<Clip> {
+        Ok(if FrameFolder::is_meant_by(path) {
+            Clip::Frames(FrameFolder::open(path)?)
+        } else {
+            Clip::File(VideoFile::probe(&Ffmpeg::find()?, path)?)
+        })
+    };
+    let clips = data.video.iter().map(|path| clip(&path.0));
+    let clips = clips.collect::<Result<Vec<_>>>()?;
+    let prompts = data.prompts.iter().map(|prompt| prompt.given());
+    Ok(video_files(clips, &prompts.collect::<Result<Vec<_>>>()?)?)
 }
 
 /// Which masks are written: those that an evaluator needs where nothing was said, and of a video

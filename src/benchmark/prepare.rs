@@ -11,13 +11,14 @@ use crate::machine::{Environment, SystemMemory, SystemRoot};
 use crate::media::video::Ffmpeg;
 use crate::overlay::Overlays;
 use crate::record::{BackendRecord, RunManifest};
-use crate::spec::{Free, JpegBy, ObjectMode, Pinned, Spec};
+use crate::spec::{Free, JpegBy, ObjectMode, Pinned, SaveMasks, Spec};
 use crate::track::TrackerLayout;
 use crate::track::layout::Demand;
 use masklet_engines::backend::{Backend, Pair};
 use masklet_engines::bundle::Bundle;
 use masklet_engines::device::DeviceKind;
 use masklet_engines::memory::Plan;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// A run that can begin: everything is opened, and fits into memory.
@@ -59,8 +60,13 @@ impl Prepared {
         let (pinned, free) = (&mut spec.pinned, &mut spec.free);
         let ffmpeg = free.save_overlays.then(Overlays::ffmpeg).transpose()?;
         check_rate_search(pinned)?;
+        let masks_wanted = pinned.save_masks;
         pinned.save_masks = Some(save_masks(&pinned.data, pinned.save_masks)?);
         let mut split = open_split(&pinned.data)?;
+        if masks_wanted.is_none() && split.truth_is_hidden() {
+            // What is left to do with them is to submit them.
+            pinned.save_masks = Some(SaveMasks::All);
+        }
         check_rate(pinned.realtime, &split)?;
         let given = !pinned.data.video.is_empty();
         let runs = open_models(&pinned.models, free.exports.clone(), given)?;
@@ -151,7 +157,7 @@ impl Prepared {
             backend: self.backend.clone(),
             environment: Environment::read(&self.root()),
             telemetry: None,
-            noted: Default::default(),
+            noted: [("dataset".to_owned(), json!(self.split.describe()))].into(),
         }
     }
 }

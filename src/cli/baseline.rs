@@ -110,6 +110,7 @@ impl BaselineOptions {
             list: None,
             available: 0,
             videos: Vec::new(),
+            notes: Vec::new(),
         };
         let settings = JobSettings {
             threads,
@@ -437,7 +438,10 @@ impl Keeper<'_> {
             let mut row = row.clone();
             if row.is_ok() {
                 match score_row(planned, &self.path.join("masks")) {
-                    Ok(scores) => row.scores = Some(scores),
+                    Ok((scores, missing)) => {
+                        row.scores = scores;
+                        row.scores_missing = missing;
+                    }
                     Err(reason) => row = row.failed(reason),
                 }
             }

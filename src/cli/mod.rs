@@ -18,6 +18,7 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod score;
+mod score_run;
 pub mod select;
 pub mod shell;
 pub mod synth;

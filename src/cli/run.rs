@@ -358,6 +358,7 @@ fn announce(run: &Prepared) -> Vec<String> {
             videos.len(),
             dir.display()
         ));
+        lines.extend(run.split.describe());
     }
     if let Some(shard) = run.spec.pinned.shard {
         lines.push(format!("shard {shard}"));

@@ -1,5 +1,6 @@
 //! `masklet score`: J and F of a folder of predicted masks.
 
+use super::options::UsageError;
 use crate::metrics::error::ScoreError;
 use crate::metrics::folder::{FolderOptions, FolderScores, report, score_folders};
 use crate::metrics::protocol::Protocol;
@@ -11,17 +12,33 @@ use std::path::{Path, PathBuf};
 
 /// Score a folder of predicted masks against ground truth (J, F and J&F).
 ///
-/// Both folders are in SA-V layout (video/object/frame.png) or DAVIS layout (video/frame.png with
-/// object numbers as values). Every annotated frame must have a prediction; see --partial.
+/// Masks are a folder per object (video/object/frame.png, SA-V) or label maps (video/frame.png with
+/// object numbers as values, DAVIS); predictions may be a folder per object beside a ground truth of
+/// label maps. Every annotated frame must have a prediction; see --partial. Of a run folder the
+/// masks of all its models are scored, and held against the run's own numbers.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ScoreArgs {
-    /// Ground truth: a folder of video folders (sav_val/Annotations_6fps) or the split around it
-    #[arg(long, value_name = "DIR", alias = "gt_root")]
-    pub gt: PathBuf,
+    /// A run folder: its masks against the split that it ran on
+    #[arg(value_name = "RUN", conflicts_with_all = ["pred", "partial", "do_not_skip_first_and_last_frame"])]
+    pub run: Option<PathBuf>,
 
-    /// Predictions, filed as the ground truth is
-    #[arg(long, value_name = "DIR", alias = "pred_root")]
-    pub pred: PathBuf,
+    /// Ground truth: a folder of video folders (sav_val/Annotations_6fps) or the split around it
+    #[arg(
+        long,
+        value_name = "DIR",
+        alias = "gt_root",
+        required_unless_present = "run"
+    )]
+    pub gt: Option<PathBuf>,
+
+    /// Predictions
+    #[arg(
+        long,
+        value_name = "DIR",
+        alias = "pred_root",
+        required_unless_present = "run"
+    )]
+    pub pred: Option<PathBuf>,
 
     /// Write the scores at full precision to this file
     #[arg(long, value_name = "FILE")]
@@ -59,6 +76,12 @@ pub struct ScoreArgs {
 /// A [`ScoreError`], which says its class, when the folders cannot be scored or a report cannot be
 /// written; an I/O error when standard output fails for another reason than a closed pipe.
 pub fn score(args: &ScoreArgs) -> anyhow::Result<u8> {
+    if let Some(run) = &args.run {
+        return super::score_run::score(run, args);
+    }
+    let (Some(gt), Some(pred)) = (&args.gt, &args.pred) else {
+        return Err(UsageError("give a run folder, or --gt DIR and --pred DIR".to_owned()).into());
+    };
     let options = FolderOptions {
         protocol: args.protocol,
         with_first_and_last: args.do_not_skip_first_and_last_frame,
@@ -66,7 +89,7 @@ pub fn score(args: &ScoreArgs) -> anyhow::Result<u8> {
         threads: args.threads.map(NonZeroUsize::get),
     };
     let bar = progress_bar(args.quiet);
-    let scores = score_folders(&args.gt, &args.pred, &options, &|done, total| {
+    let scores = score_folders(gt, pred, &options, &|done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     });
@@ -80,7 +103,7 @@ pub fn score(args: &ScoreArgs) -> anyhow::Result<u8> {
     // Both are tried, so that one bad place does not cost the other report.
     let json = args.json.as_deref();
     let json = json.map_or(Ok(()), |path| write_file(path, &report::json(&scores)));
-    if let Some(path) = csv_path(args) {
+    if let Some(path) = csv_path(args, pred) {
         write_file(&path, &report::official_csv(&scores))?;
     }
     json?;
@@ -89,15 +112,15 @@ pub fn score(args: &ScoreArgs) -> anyhow::Result<u8> {
 
 /// Where `results.csv` goes. Upstream's numbers only go where they are asked to: in the prediction
 /// folder they could be taken for official ones.
-fn csv_path(args: &ScoreArgs) -> Option<PathBuf> {
+pub(super) fn csv_path(args: &ScoreArgs, pred: &Path) -> Option<PathBuf> {
     match (&args.csv, args.protocol) {
         (Some(path), _) => Some(path.clone()),
-        (None, Protocol::Official) => Some(args.pred.join("results.csv")),
+        (None, Protocol::Official) => Some(pred.join("results.csv")),
         (None, Protocol::Upstream) => None,
     }
 }
 
-fn render(scores: &FolderScores, quiet: bool) -> String {
+pub(super) fn render(scores: &FolderScores, quiet: bool) -> String {
     let mut text = String::new();
     if !quiet {
         let table = Block::Table(report::table(scores));
@@ -125,7 +148,7 @@ fn progress_bar(quiet: bool) -> ProgressBar {
 }
 
 /// Prints to standard output; a reader that has gone away is no error.
-fn print(text: &str) -> std::io::Result<()> {
+pub(super) fn print(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -134,7 +157,7 @@ fn print(text: &str) -> std::io::Result<()> {
 }
 
 /// Writes a whole file or leaves the old one.
-fn write_file(path: &Path, text: &str) -> Result<(), ScoreError> {
+pub(super) fn write_file(path: &Path, text: &str) -> Result<(), ScoreError> {
     crate::files::write_named(path, text.as_bytes()).map_err(|source| ScoreError::Write {
         path: path.to_owned(),
         source,

@@ -132,6 +132,7 @@ pub(super) fn run_frames<'r>(
         region: objects,
         progress: clip.progress,
     };
+    frame_loop.objects.write_outside()?;
     let over = FrameRing::run(
         slots,
         frames.clone(),

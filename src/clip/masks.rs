@@ -6,7 +6,7 @@ use crate::dataset::{ObjectTrack, Video};
 use crate::spec::SaveMasks;
 use std::path::PathBuf;
 
-/// Folders of predicted masks in SA-V layout: `<folder>/<tag>/<video>/<object>/<frame>.png`.
+/// Folders of predicted masks: `<folder>/<tag>/<video>/<object>/<frame>.png`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaskFiles {
     policy: SaveMasks,
@@ -21,6 +21,16 @@ impl MaskFiles {
             policy: settings.run.save_masks.unwrap_or(SaveMasks::Annotated),
             folder: settings.masks_dir.clone(),
             others: settings.other_masks_dir.clone(),
+        }
+    }
+
+    /// Masks of annotated frames below `folder`.
+    #[cfg(test)]
+    pub(super) fn annotated(folder: &std::path::Path) -> Self {
+        Self {
+            policy: SaveMasks::Annotated,
+            folder: folder.to_owned(),
+            others: None,
         }
     }
 
@@ -47,6 +57,20 @@ impl MaskFiles {
         };
         let folder = folder.join(tag).join(&video.id).join(&track.id);
         Some(folder.join(mask_file_name(video, track, frame)))
+    }
+
+    /// The file of a frame's mask where it is part of what the run writes.
+    pub fn result(
+        &self,
+        tag: &str,
+        video: &Video,
+        track: &ObjectTrack,
+        frame: usize,
+    ) -> Option<PathBuf> {
+        let wanted = self.is_result(track, frame);
+        wanted
+            .then(|| self.path(tag, video, track, frame))
+            .flatten()
     }
 
     /// Keeps no more masks besides those of the run.

@@ -9,10 +9,12 @@
 
 pub mod clock;
 mod frames;
+mod label_maps;
 mod live;
 mod masks;
 mod objects;
 pub mod pacer;
+mod rescore;
 pub mod ring;
 pub mod run;
 pub mod session;
@@ -22,6 +24,7 @@ mod start;
 mod watch;
 
 pub use masks::MaskFiles;
+pub use rescore::score_files;
 pub use run::{frame_limits, mask_file_name, run_clip};
 pub use session::{Session, Settings};
 pub use start::ObjectStart;

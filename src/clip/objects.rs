@@ -25,7 +25,7 @@ pub(super) struct Runner<'d> {
     /// Position in the annotations of the next frame to be scored.
     next_annotation: usize,
     /// Annotated frames before `end`.
-    scored_annotations: usize,
+    pub scored_annotations: usize,
     mask: Mask,
     /// Masks that were written as results.
     pub masks_written: usize,
@@ -101,6 +101,24 @@ impl<'c, 'd> Objects<'c, 'd> {
             scorer: Scorer::new(),
             files: MaskFiles::of(&session.settings),
         }
+    }
+
+    /// Writes empty masks before every object's prompt and behind its end, where the run writes
+    /// masks: evaluators want a file for every annotated frame.
+    pub fn write_outside(&mut self) -> Result<()> {
+        let empty = Mask::empty(self.video.height, self.video.width);
+        for runner in self.runners.iter_mut() {
+            if runner.track.given.is_some() {
+                continue;
+            }
+            for index in (0..runner.prompt_frame).chain(runner.end..self.video.frame_count()) {
+                if let Some(path) = self.files.result(self.tag, self.video, runner.track, index) {
+                    write_mask(&path, &empty)?;
+                    runner.masks_written += 1;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes an object's mask of frame `index`. One that is not finite fails the object.

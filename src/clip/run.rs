@@ -4,6 +4,8 @@
 //! with the clocks stopped and the decoders at rest.
 
 use super::frames::{Clip, ClipError, Tracked, run_frames};
+use super::label_maps;
+use super::masks::MaskFiles;
 use super::objects::{Runner, prepare};
 use super::session::Session;
 use super::stage::with_tracker;
@@ -12,7 +14,7 @@ use crate::dataset::prompts::PromptKind;
 use crate::dataset::{ObjectTrack, Video};
 use crate::error::{Error, Result};
 use crate::machine::MemorySnapshot;
-use crate::metrics::protocol::ObjectScore;
+use crate::metrics::protocol::{BothProtocols, ObjectScore};
 use crate::record::{
     ArenaMarks, MemoryMarks, NO_GROUND_TRUTH, ObjectKey, ObjectRow, ObjectScores, RegionMark,
     Score, Status,
@@ -136,6 +138,9 @@ pub fn run_clip(
         available_after_bytes: after.system.available_bytes,
         device: session.device_marks(device_before),
     };
+    if video.label_maps {
+        label_maps::write(&MaskFiles::of(&session.settings), video, tag)?;
+    }
     let shared = runners.len() > 1;
     for (position, runner) in runners {
         let row = &mut rows[position];
@@ -165,14 +170,12 @@ fn fill_row(
         return;
     }
     row.masks = Some(runner.masks_written);
-    if runner.track.given.is_some() {
-        row.scores_missing = Some(NO_GROUND_TRUTH.to_owned());
-    } else {
-        row.scores = Some(ObjectScores {
-            official: runner.scores.official().score().map(fraction),
-            upstream: runner.scores.upstream().score().map(fraction),
-        });
-    }
+    (row.scores, row.scores_missing) = judged(
+        runner.track,
+        &runner.scores,
+        runner.prompt_frame,
+        runner.scored_annotations,
+    );
     let mut memory = memory.clone();
     if let Some(tracked) = tracked {
         let (prompt, end, clock) = (runner.prompt_frame, runner.end, &tracked.clock);
@@ -236,6 +239,39 @@ fn fail(rows: &mut [ObjectRow], reason: String) {
     if let Some(row) = rows.last_mut() {
         *row = row.clone().failed(reason);
     }
+}
+
+/// The scores of an object of which `counted` annotations were compared, and why one is missing.
+pub(super) fn judged(
+    track: &ObjectTrack,
+    scores: &BothProtocols,
+    prompt: usize,
+    counted: usize,
+) -> (Option<ObjectScores>, Option<String>) {
+    if track.given.is_some() {
+        return (None, Some(NO_GROUND_TRUTH.to_owned()));
+    }
+    let compared = track.annotations.iter().take(counted);
+    if compared.filter(|a| a.frame > prompt).count() == 0 {
+        let reason = if track.annotations.len() > counted {
+            "the clip ends before the second annotated frame"
+        } else {
+            "only the frame of its prompt is annotated"
+        };
+        return (None, Some(reason.to_owned()));
+    }
+    let both = ObjectScores {
+        official: scores.official().score().map(fraction),
+        upstream: scores.upstream().score().map(fraction),
+    };
+    let missing = both.official.is_none().then(|| {
+        let reason = match counted {
+            0..=2 => "of its annotated frames all but the first and last count, and there are none",
+            _ => "it is in no annotated frame between the first and last",
+        };
+        format!("no official score: {reason}")
+    });
+    (Some(both), missing)
 }
 
 /// Scores come in percent, rows hold fractions.
@@ -315,8 +351,8 @@ fn arena_marks(arena: &Arena, before: usize) -> ArenaMarks {
     }
 }
 
-/// The file of a predicted mask: the annotation's name where the frame has one, else that of the
-/// frame's image.
+/// The file of a predicted mask: the annotation's name where the frame has one, else the name that
+/// its annotation would have.
 pub fn mask_file_name(video: &Video, track: &ObjectTrack, index: usize) -> String {
     let annotation = track
         .position_of(index)
@@ -324,11 +360,10 @@ pub fn mask_file_name(video: &Video, track: &ObjectTrack, index: usize) -> Strin
     if let Some(annotation) = annotation {
         return annotation.file_name();
     }
-    let stem = video.frames.get(index).and_then(|path| path.file_stem());
-    stem.map_or_else(
-        || format!("{index:05}.png"),
-        |stem| format!("{}.png", stem.to_string_lossy()),
-    )
+    video
+        .mask_names
+        .get(index)
+        .map_or_else(|| format!("{index:05}.png"), |name| format!("{name}.png"))
 }
 
 /// The limits over the frames of `videos`.

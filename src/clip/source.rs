@@ -5,6 +5,7 @@ use crate::error::{Classified, ErrorClass};
 use crate::media::image::{self, ImageError};
 use crate::media::video::{Ffmpeg, FrameReader};
 use masklet_engines::cuda::JpegDecoder;
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 /// Why there is no frame.
@@ -112,33 +113,35 @@ impl<'v> FrameSource<'v> {
         };
         let (reader, read) = reader.into_inner().unwrap_or_else(PoisonError::into_inner);
         let expected = video.frame_count();
-        if read >= wanted && wanted < expected {
-            return None;
-        }
         let name = video.file.as_ref().map(|file| file.path.display());
         let name = name.map(|name| name.to_string()).unwrap_or_default();
         let end = reader.finish();
-        let said = |damage: &Option<String>| {
-            let words = damage.as_deref();
-            words.map_or(String::new(), |words| format!(" (ffmpeg: {words})"))
-        };
+        let said = end.damage.as_deref();
+        let said = said.map_or(String::new(), |words| format!(" (ffmpeg: {words})"));
         if read == first && first < expected {
             return Some(format!(
-                "{name} gives no frame from frame {first} on, of the {expected} that it should \
-                 have{}",
-                said(&end.damage)
+                "{name} gives no frame from frame {first} on, of the {expected} in its stream{said}"
             ));
+        }
+        let times = video.file.as_ref().map_or(&[][..], |file| &file.times);
+        if let Some((lost, at)) = lost(times, &end.times) {
+            return Some(format!(
+                "{name}: {lost} of {expected} frames could not be decoded, the first is frame {at}\
+                 {said}; masks from {at:05} on are numbered without them"
+            ));
+        }
+        if read >= wanted && wanted < expected {
+            return None;
         }
         if read < expected {
             return Some(format!(
-                "{name} ends after {read} of {expected} frames{}; the frames before were tracked",
-                said(&end.damage)
+                "{name} ends after {read} of {expected} frames{said}; the frames before were tracked"
             ));
         }
         if end.more {
             return Some(format!(
-                "{name} holds more than the {expected} frames that its header tells of; the rest \
-                 was not tracked"
+                "{name} holds more than the {expected} frames that its stream tells of; the rest was \
+                 not tracked"
             ));
         }
         let words = end.damage?;
@@ -146,6 +149,20 @@ impl<'v> FrameSource<'v> {
             "{name} is damaged, frames may be wrong (ffmpeg: {words})"
         ))
     }
+}
+
+/// How many of the presented frames, up to the last that was decoded, were not, and the first of
+/// them; `None` where all were, or where the time stamps do not tell.
+fn lost(presented: &[i64], decoded: &[i64]) -> Option<(usize, usize)> {
+    let last = decoded.iter().max()?;
+    let decoded: BTreeSet<i64> = decoded.iter().copied().collect();
+    let due = presented.iter().take_while(|time| *time <= last);
+    let known = decoded
+        .iter()
+        .all(|time| presented.binary_search(time).is_ok());
+    let mut missing = due.enumerate().filter(|(_, time)| !decoded.contains(time));
+    let (at, _) = missing.next().filter(|_| known)?;
+    Some((1 + missing.count(), at))
 }
 
 fn read_image(
@@ -172,4 +189,21 @@ fn read_image(
         ErrorClass::Environment | ErrorClass::Passing => NoFrame::Machine(error.to_string()),
         _ => NoFrame::Damaged(error.to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lost;
+
+    #[test]
+    fn lost_frames_are_counted_up_to_the_last_that_came() {
+        let presented = [0, 10, 20, 30, 40, 50];
+        assert_eq!(lost(&presented, &[0, 10, 20]), None);
+        assert_eq!(lost(&presented, &[0, 10, 40, 50]), Some((2, 2)));
+        assert_eq!(lost(&presented, &[20, 30]), Some((2, 0)));
+        // Stamps of another clock, and none at all.
+        assert_eq!(lost(&presented, &[5, 15]), None);
+        assert_eq!(lost(&[], &[0, 10]), None);
+        assert_eq!(lost(&presented, &[]), None);
+    }
 }

@@ -21,15 +21,20 @@ pub enum DatasetError {
     },
     /// The folder is no dataset.
     #[error(
-        "{path} holds neither JPEGImages_24fps (SA-V layout) nor JPEGImages (DAVIS layout); give \
-         the folder that contains one of them"
+        "{path} holds neither JPEGImages_24fps (SA-V layout) nor JPEGImages (DAVIS layout) but \
+         {found}; {}",
+        advice(nearer)
     )]
     NoLayout {
         /// The folder.
         path: PathBuf,
+        /// What it holds.
+        found: String,
+        /// Folders in it and around it that are datasets.
+        nearer: Vec<PathBuf>,
     },
     /// A file or folder cannot be read.
-    #[error("cannot read {path}: {source}; check that it exists and may be read")]
+    #[error("cannot read {path}: {source}")]
     Read {
         /// Where.
         path: PathBuf,
@@ -38,12 +43,92 @@ pub enum DatasetError {
     },
     /// The named list of videos is not there.
     #[error(
-        "there is no list of videos at {path}; create it with one video per line, or leave out \
-         the split name to take every video folder"
+        "there is no list of videos at {path}; {}leave out the split name to take every video folder",
+        lists(known)
     )]
     NoList {
         /// The list.
         path: PathBuf,
+        /// Lists that are there.
+        known: Vec<String>,
+    },
+    /// A list of videos that is no text.
+    #[error("{path} is neither UTF-8 nor UTF-16 text; save it as UTF-8, one video a line")]
+    NotText {
+        /// The list.
+        path: PathBuf,
+    },
+    /// No folder of frames has a folder of masks of the same name.
+    #[error(
+        "no video folder of {frames} has a folder of the same name in {masks} (such as '{first}'); \
+         check that they belong together"
+    )]
+    NoCounterpart {
+        /// Where the frames are.
+        frames: PathBuf,
+        /// Where the masks are.
+        masks: PathBuf,
+        /// The first video without masks.
+        first: String,
+    },
+    /// A folder of masks without masks.
+    #[error("{path} holds no masks (PNG files, or a folder of them per object) but {found}")]
+    NoMasks {
+        /// The folder.
+        path: PathBuf,
+        /// What it holds.
+        found: String,
+    },
+    /// Label maps beside folders of objects.
+    #[error(
+        "{path} holds both PNG files and folders of PNG files; a video has either a label map per \
+         frame or a folder per object"
+    )]
+    BothWays {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Files of two naming schemes.
+    #[error(
+        "the files of {path} are named in two ways, such as {first} and {second}, so that their \
+         order is not certain; take those out that do not belong there"
+    )]
+    Mixed {
+        /// The folder.
+        path: PathBuf,
+        /// A name of one scheme, without extension.
+        first: String,
+        /// A file of the other.
+        second: String,
+    },
+    /// A mask that may belong to either of two frames.
+    #[error(
+        "mask {mask} of video '{video}' can mean frame {by_number} (the same number) or frame \
+         {by_position} (the position, counted from 0); rename masks or frames so that both have \
+         the same names"
+    )]
+    Ambiguous {
+        /// The video.
+        video: String,
+        /// The mask.
+        mask: PathBuf,
+        /// The frame of its number.
+        by_number: String,
+        /// The frame at its position.
+        by_position: String,
+    },
+    /// Something is wrong with an object's files, or its video's.
+    #[error("{0}")]
+    Unusable(String),
+    /// No selected video can be used.
+    #[error("none of the {count} selected videos can be used; {id}: {reason}")]
+    NoVideoUsable {
+        /// The first video.
+        id: String,
+        /// How many there are.
+        count: usize,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A line of the list (or a name given) cannot be a folder's name.
     #[error("{place} names video '{id}', which is no plain folder name; write the name alone")]
@@ -88,14 +173,14 @@ pub enum DatasetError {
         available: usize,
     },
     /// A video has no frames.
-    #[error(
-        "video '{video}' has no frames: {path} holds no .jpg, .jpeg or .png files; extract them"
-    )]
+    #[error("video '{video}' has no frames: {path} holds no .jpg, .jpeg or .png files but {found}")]
     NoFrames {
         /// The video.
         video: String,
         /// Its folder.
         path: PathBuf,
+        /// What it holds.
+        found: String,
     },
     /// A video has no annotated objects.
     #[error(
@@ -127,15 +212,6 @@ pub enum DatasetError {
         /// The other.
         second: PathBuf,
     },
-    /// An annotation's name is no frame number.
-    #[error(
-        "annotation {path} is not named by a frame number; name it by its 24 fps frame index, \
-         such as 00004.png"
-    )]
-    NotANumber {
-        /// The file.
-        path: PathBuf,
-    },
     /// An annotation belongs to no frame.
     #[error(
         "annotation {path} has no frame: video '{video}' has {detail}; extract the missing frames \
@@ -165,6 +241,27 @@ pub enum DatasetError {
     /// An image is wrong.
     #[error(transparent)]
     Image(#[from] ImageError),
+}
+
+/// Where to look instead.
+fn advice(nearer: &[PathBuf]) -> String {
+    match nearer {
+        [] => "give the folder that contains one of them".to_owned(),
+        [one] => format!("did you mean {}?", one.display()),
+        [first, ..] => format!(
+            "give one of the {} datasets there, such as {}",
+            nearer.len(),
+            first.display()
+        ),
+    }
+}
+
+fn lists(known: &[String]) -> String {
+    if known.is_empty() {
+        return "create it with one video per line, or ".to_owned();
+    }
+    let names: Vec<&str> = known.iter().take(8).map(String::as_str).collect();
+    format!("there are {}; give one of them, or ", names.join(", "))
 }
 
 impl Classified for DatasetError {

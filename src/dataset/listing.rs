@@ -1,14 +1,32 @@
-//! Folder listings in a fixed order, lists of videos, and names as frame numbers.
+//! Folder listings in a fixed order, and lists of videos.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use unicode_normalization::UnicodeNormalization;
 
 use super::DatasetError;
+use crate::media::limits;
 
-fn read_error(path: &Path, source: io::Error) -> DatasetError {
+/// What systems and tools leave in folders beside the data (compared without regard to case).
+const FOREIGN: [&str; 12] = [
+    "@eadir",
+    "@recycle",
+    "@tmp",
+    "#recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "__macosx",
+    "desktop.ini",
+    "icon\r",
+    "lost+found",
+    "system volume information",
+    "thumbs.db",
+];
+
+pub(super) fn read_error(path: &Path, source: io::Error) -> DatasetError {
     DatasetError::Read {
         path: path.to_owned(),
         source,
@@ -40,7 +58,7 @@ pub(crate) fn natural(a: &str, b: &str) -> Ordering {
 }
 
 /// The leading digits without leading zeros, and the rest.
-fn digits(text: &str) -> (&str, &str) {
+pub(super) fn digits(text: &str) -> (&str, &str) {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
@@ -48,141 +66,120 @@ fn digits(text: &str) -> (&str, &str) {
     (number.trim_start_matches('0'), rest)
 }
 
-/// Names of the sub-folders, hidden ones left out, in natural order.
-pub(super) fn folders(dir: &Path) -> Result<Vec<String>, DatasetError> {
-    names(dir, |path, _| path.is_dir())
+/// Names in a folder, in natural order. Hidden ones are left out; those of systems and tools are
+/// left out and counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listing {
+    /// Folders.
+    pub folders: Vec<String>,
+    /// Files of every kind.
+    pub files: Vec<String>,
+    /// What systems and tools left there, and names that are no Unicode text.
+    pub foreign: Vec<String>,
 }
 
-/// Files with one of the (lower-case) extensions, hidden ones left out, in natural order.
-pub(super) fn files(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, DatasetError> {
-    let names = names(dir, |_, name| {
-        Path::new(name)
-            .extension()
-            .and_then(|e| e.to_str())
-            .is_some_and(|e| extensions.contains(&e.to_ascii_lowercase().as_str()))
-    })?;
-    Ok(names.iter().map(|name| dir.join(name)).collect())
-}
-
-fn names(dir: &Path, keep: impl Fn(&Path, &str) -> bool) -> Result<Vec<String>, DatasetError> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).map_err(|e| read_error(dir, e))? {
-        let entry = entry.map_err(|e| read_error(dir, e))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') && keep(&entry.path(), &name) {
-            found.push(name);
-        }
-    }
-    found.sort_by(|a, b| natural(a, b));
-    Ok(found)
-}
-
-/// The lines of a list of videos; blank ones are skipped.
-pub(super) fn read_list(path: &Path) -> Result<Vec<String>, DatasetError> {
-    let text = fs::read_to_string(path).map_err(|e| read_error(path, e))?;
-    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
-    Ok(lines
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect())
-}
-
-/// The frames of a video, and which of them a number or a name in an annotation means.
-pub(super) struct FrameIndex {
-    pub frames: Vec<PathBuf>,
-    by_name: HashMap<String, usize>,
-    /// Whether a number is a position rather than a name.
-    positional: bool,
-}
-
-const FRAME_EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
-
-impl FrameIndex {
-    /// Lists the frames in `dir`.
+impl Listing {
+    /// Lists a folder.
     ///
-    /// In SA-V an annotation's number is a position in the sorted list. That holds for files
-    /// without numbers as names, and for numbers that run from 0 or from 1. Where the numbers have
-    /// gaps or start elsewhere (a clip cut or thinned out), positions would point to wrong frames:
-    /// then the number is the name. In DAVIS it always is.
-    pub fn of(dir: &Path, video: &str, by_position: bool) -> Result<Self, DatasetError> {
-        let frames = files(dir, &FRAME_EXTENSIONS)?;
-        if frames.is_empty() {
-            return Err(DatasetError::NoFrames {
-                video: video.to_owned(),
-                path: dir.to_owned(),
-            });
-        }
-        let mut by_name: HashMap<String, usize> = HashMap::with_capacity(frames.len());
-        for (index, path) in frames.iter().enumerate() {
-            let name = canonical(&stem(path));
-            if let Some(first) = by_name.insert(name.clone(), index) {
-                return Err(DatasetError::FrameTwice {
-                    video: video.to_owned(),
-                    number: name,
-                    first: frames[first].clone(),
-                    second: path.clone(),
-                });
+    /// # Errors
+    /// [`DatasetError::Read`].
+    pub fn of(dir: &Path) -> Result<Self, DatasetError> {
+        let mut listing = Self::default();
+        for entry in fs::read_dir(dir).map_err(|e| read_error(dir, e))? {
+            let entry = entry.map_err(|e| read_error(dir, e))?;
+            let name = match entry.file_name().into_string() {
+                Ok(name) => name,
+                Err(name) => {
+                    listing.foreign.push(name.to_string_lossy().into_owned());
+                    continue;
+                }
+            };
+            if name.starts_with('.') {
+                continue;
+            }
+            let kind = entry.file_type().map_err(|e| read_error(dir, e))?;
+            if FOREIGN.contains(&name.to_lowercase().as_str()) {
+                listing.foreign.push(name);
+            } else if kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()) {
+                listing.folders.push(name);
+            } else {
+                listing.files.push(name);
             }
         }
-        let number = |path: &PathBuf| stem(path).parse::<usize>().ok();
-        let numbers: Option<Vec<usize>> = frames.iter().map(number).collect();
-        let running = numbers.is_none_or(|numbers| {
-            let first = numbers.first().copied().unwrap_or(0);
-            first <= 1 && numbers.iter().enumerate().all(|(i, &n)| n == first + i)
-        });
-        Ok(Self {
-            frames,
-            by_name,
-            positional: by_position && running,
-        })
+        for names in [&mut listing.folders, &mut listing.files] {
+            names.sort_by(|a, b| natural(a, b));
+        }
+        Ok(listing)
     }
 
-    /// The frame that an annotation file belongs to.
-    pub fn frame_of(&self, annotation: &Path, video: &str) -> Result<usize, DatasetError> {
-        let stem = stem(annotation);
-        let found = if self.positional {
-            let number: usize = stem.parse().map_err(|_| DatasetError::NotANumber {
-                path: annotation.to_owned(),
-            })?;
-            (number < self.frames.len()).then_some(number)
-        } else {
-            self.by_name.get(&canonical(&stem)).copied()
+    /// Files with one of the (lower-case) extensions.
+    pub fn with_extension(&self, extensions: &[&str]) -> Vec<String> {
+        let wanted = |name: &&String| {
+            let extension = Path::new(name).extension().and_then(|e| e.to_str());
+            extension.is_some_and(|e| extensions.contains(&e.to_ascii_lowercase().as_str()))
         };
-        found.ok_or_else(|| DatasetError::NoFrameFor {
-            path: annotation.to_owned(),
-            video: video.to_owned(),
-            detail: self.describe(),
-        })
+        self.files.iter().filter(wanted).cloned().collect()
     }
+}
 
-    fn describe(&self) -> String {
-        let count = self.frames.len();
-        let name = |path: Option<&PathBuf>| path.map(|p| stem(p)).unwrap_or_default();
-        if self.positional {
-            format!("frames 0 to {}", count.saturating_sub(1))
-        } else {
-            format!(
-                "{count} frames, named {} to {}, and none of that name",
-                name(self.frames.first()),
-                name(self.frames.last())
-            )
+/// A name in Unicode's composed form: macOS writes names of files decomposed, lists are composed.
+pub(crate) fn composed(name: &str) -> String {
+    name.nfc().collect()
+}
+
+/// The name in `names` that is `wanted`, in whichever Unicode form.
+pub(crate) fn find<'n>(names: &'n [String], wanted: &str) -> Option<&'n String> {
+    let same = |name: &&String| name.as_str() == wanted || composed(name) == composed(wanted);
+    names.iter().find(same)
+}
+
+/// The videos of a list, one a line, blank lines and comments (`#`) skipped. A line of DAVIS 2016
+/// names a frame and its mask; the video is their folder, and is taken once.
+pub(super) fn read_list(path: &Path) -> Result<Vec<String>, DatasetError> {
+    let bytes = limits::read_file(path).map_err(|e| read_error(path, e))?;
+    let text = text_of(&bytes).ok_or_else(|| DatasetError::NotText {
+        path: path.to_owned(),
+    })?;
+    let mut videos: Vec<String> = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        match video_of_pair(line) {
+            Some(video) if videos.last() == Some(&video) => {}
+            Some(video) => videos.push(video),
+            None => videos.push(line.trim_end_matches('/').to_owned()),
         }
     }
+    Ok(videos)
 }
 
-pub(super) fn stem(path: &Path) -> String {
-    path.file_stem()
-        .map(|s| s.to_string_lossy().into_owned())
-        .unwrap_or_default()
+/// The video of a line `/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png`.
+fn video_of_pair(line: &str) -> Option<String> {
+    let frame = Path::new(line.split_whitespace().next()?);
+    let extension = frame.extension()?.to_str()?.to_ascii_lowercase();
+    let folder = frame.parent()?.file_name()?.to_str()?;
+    ["jpg", "jpeg", "png"]
+        .contains(&extension.as_str())
+        .then(|| folder.to_owned())
 }
 
-/// A name without the zeros in front of a plain number, so that 00004 and 4 are one.
-fn canonical(stem: &str) -> String {
-    if !stem.is_empty() && stem.bytes().all(|b| b.is_ascii_digit()) {
-        let number = stem.trim_start_matches('0');
-        return if number.is_empty() { "0" } else { number }.to_owned();
+/// UTF-8, or UTF-16 by its mark or its zeros (Windows editors write it).
+fn text_of(bytes: &[u8]) -> Option<String> {
+    let wide = |bytes: &[u8], word: fn([u8; 2]) -> u16| {
+        let words: Vec<u16> = bytes.chunks_exact(2).map(|b| word([b[0], b[1]])).collect();
+        String::from_utf16(&words).ok()
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        [0, second, ..] if *second != 0 => wide(bytes, u16::from_be_bytes),
+        [first, 0, ..] if *first != 0 => wide(bytes, u16::from_le_bytes),
+        _ => {
+            let text = std::str::from_utf8(bytes).ok()?;
+            Some(text.trim_start_matches('\u{feff}').to_owned())
+        }
     }
-    stem.to_owned()
 }
 
 #[cfg(test)]
@@ -200,9 +197,40 @@ mod tests {
     }
 
     #[test]
-    fn zeros_in_front_do_not_count() {
-        assert_eq!(canonical("00004"), "4");
-        assert_eq!(canonical("000"), "0");
-        assert_eq!(canonical("f004"), "f004");
+    fn lists_of_every_encoding_and_kind_name_the_same_videos() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("val.txt");
+        let wide = |order: fn(u16) -> [u8; 2]| {
+            let words = "\u{feff}bear\r\ndog\r\n".encode_utf16();
+            words.flat_map(order).collect::<Vec<u8>>()
+        };
+        let bare: Vec<u8> = "bear\ndog"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        for bytes in [
+            b"bear\ndog\n".to_vec(),
+            b"\xef\xbb\xbfbear\r\n\r\n# comment\r\ndog/".to_vec(),
+            wide(u16::to_le_bytes),
+            wide(u16::to_be_bytes),
+            bare,
+            b"/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png\n\
+              /JPEGImages/480p/bear/00001.jpg /Annotations/480p/bear/00001.png\n\
+              /JPEGImages/480p/dog/00000.jpg /Annotations/480p/dog/00000.png"
+                .to_vec(),
+        ] {
+            fs::write(&path, &bytes).unwrap();
+            assert_eq!(read_list(&path).unwrap(), ["bear", "dog"], "{bytes:?}");
+        }
+        fs::write(&path, b"b\xe4r\n").unwrap();
+        let error = read_list(&path).unwrap_err().to_string();
+        assert!(error.contains("neither UTF-8 nor UTF-16"), "{error}");
+    }
+
+    #[test]
+    fn composed_and_decomposed_names_are_one() {
+        let names = ["u\u{308}bung".to_owned()];
+        assert_eq!(find(&names, "\u{fc}bung"), Some(&names[0]));
+        assert_eq!(find(&names, "ubung"), None);
     }
 }

@@ -14,20 +14,21 @@ pub(super) struct Selection {
     pub available: usize,
     pub ids: Vec<String>,
     /// The list or folder, for messages.
-    place: PathBuf,
+    pub place: PathBuf,
 }
 
 impl Selection {
-    /// Selects among the folders of `frames`, or among the names in `list`.
+    /// Selects among the video folders of `frames`, or among the names in `list`.
     pub fn make(
         frames: &Path,
+        folders: Vec<String>,
         list: Option<PathBuf>,
         options: &SplitOptions,
     ) -> Result<Self, DatasetError> {
         let place = list.clone().unwrap_or_else(|| frames.to_owned());
         let mut ids = match &list {
             Some(path) => listing::read_list(path)?,
-            None => listing::folders(frames)?,
+            None => folders,
         };
         check_names(&ids, &place.display().to_string())?;
         let available = ids.len();
@@ -55,19 +56,6 @@ impl Selection {
             available,
             ids,
             place,
-        })
-    }
-
-    /// The folder of a selected video under `parent`, which must be there.
-    pub fn folder(&self, parent: &Path, id: &str) -> Result<PathBuf, DatasetError> {
-        let path = parent.join(id);
-        if path.is_dir() {
-            return Ok(path);
-        }
-        Err(DatasetError::VideoMissing {
-            place: self.place.display().to_string(),
-            id: id.to_owned(),
-            path,
         })
     }
 }

@@ -1,8 +1,10 @@
 //! One object through a video: its annotations and their masks.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::DatasetError;
+use super::rle::Rle;
 use crate::dataset::prompts::GivenPrompt;
 use crate::mask::Mask;
 use crate::media::image::{ImageError, read_label_png, read_mask_png};
@@ -15,20 +17,29 @@ pub struct Annotation {
     /// The PNG.
     pub path: PathBuf,
     /// The object's value in a label map; `None` where the file is this object's alone.
-    pub label: Option<u8>,
+    pub label: Option<u32>,
+    /// The mask itself, where the file is a JSON that holds those of a video.
+    pub rle: Option<Arc<Rle>>,
 }
 
 impl Annotation {
-    /// The file's name, under which a prediction for this frame is expected by evaluators.
+    /// The name under which a prediction for this frame is expected by evaluators: the file's own,
+    /// with the extension in small letters.
     pub fn file_name(&self) -> String {
-        self.path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default()
+        match self.rle {
+            Some(_) => format!("{:05}.png", self.frame),
+            None => format!("{}.png", super::pairing::stem(&self.path)),
+        }
     }
 
     /// Reads the mask at whatever size it has.
     fn read(&self) -> Result<Mask, ImageError> {
+        if let Some(rle) = &self.rle {
+            let words = format!("its mask of frame {} is no run-length code", self.frame);
+            return rle
+                .mask()
+                .ok_or_else(|| ImageError::damaged(&self.path, words));
+        }
         match self.label {
             None => read_mask_png(&self.path),
             Some(label) => Ok(read_label_png(&self.path)?.mask(Some(label))),
@@ -47,11 +58,17 @@ pub struct ObjectTrack {
     pub annotations: Vec<Annotation>,
     /// The prompt that was given for it, where there are no annotations to make one from.
     pub given: Option<GivenPrompt>,
+    /// Why it cannot be tracked, where something is wrong with its files or its video's.
+    pub unusable: Option<Unusable>,
     /// Columns that every mask must have.
     pub width: usize,
     /// Rows that every mask must have.
     pub height: usize,
 }
+
+/// Why an object cannot be tracked, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable(pub String);
 
 /// Where an object's track starts, and what it looks like there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +115,9 @@ impl ObjectTrack {
     /// [`DatasetError::NeverVisible`] when none does: the object has failed, the run goes on. A
     /// mask on the way cannot be read.
     pub fn prompt_frame(&self) -> Result<PromptFrame, DatasetError> {
+        if let Some(Unusable(reason)) = &self.unusable {
+            return Err(DatasetError::Unusable(reason.clone()));
+        }
         for (position, annotation) in self.annotations.iter().enumerate() {
             let mask = self.load(position)?;
             if !mask.is_empty() {

@@ -62,15 +62,15 @@ pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A buffer of zeros, or an error where memory is short.
+/// Makes a buffer `length` zeros, or gives an error where memory is short.
 ///
 /// # Errors
 /// [`io::ErrorKind::OutOfMemory`].
-pub(crate) fn zeros(length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+pub(crate) fn fill_zeros(bytes: &mut Vec<u8>, length: usize) -> io::Result<()> {
+    bytes.clear();
     bytes.try_reserve_exact(length)?;
     bytes.resize(length, 0);
-    Ok(bytes)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What can go wrong when masks and folders of masks are scored.
 
+use crate::dataset::DatasetError;
 use crate::error::{Classified, ErrorClass, io_class};
+use crate::media::image::ImageError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -24,84 +26,6 @@ pub struct SizeMismatch {
 impl Classified for SizeMismatch {
     fn class(&self) -> ErrorClass {
         ErrorClass::Data
-    }
-}
-
-/// Why one mask PNG could not be read.
-#[derive(Debug, Error)]
-pub enum MaskPngError {
-    /// The file could not be opened or read.
-    #[error("cannot read {}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is no whole PNG.
-    #[error("{} is not a whole PNG file: {reason}; write it again", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the decoder said.
-        reason: String,
-    },
-    /// The header promises more pixels than any mask has.
-    #[error(
-        "{} claims to be {width}x{height} pixels, more than the {limit} that are read; \
-         is it a mask?",
-        path.display()
-    )]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Columns in the header.
-        width: u32,
-        /// Rows in the header.
-        height: u32,
-        /// The most pixels a mask may have.
-        limit: u64,
-    },
-    /// A colour or alpha image where a palette or grey image with object numbers is needed.
-    #[error(
-        "{} is an image with colour or alpha channels; masks of several objects are palette or grey PNGs whose values are \
-         object numbers (0 is background)",
-        path.display()
-    )]
-    ColourLabels {
-        /// The file.
-        path: PathBuf,
-    },
-    /// An object number that does not fit 8 bits.
-    #[error("{} holds the object number {value}; numbers up to 255 are understood", path.display())]
-    LabelTooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The number.
-        value: u16,
-    },
-    /// More than two values in a file that holds the mask of a single object.
-    #[error(
-        "{} holds {} different values ({}); in SA-V layout a file is the mask of one object, with \
-         two values at most",
-        path.display(),
-        values.len(),
-        listed(values, 8)
-    )]
-    ManyValues {
-        /// The file.
-        path: PathBuf,
-        /// The values, smallest first.
-        values: Vec<u16>,
-    },
-}
-
-impl Classified for MaskPngError {
-    fn class(&self) -> ErrorClass {
-        match self {
-            Self::Io { source, .. } => io_class(source),
-            _ => ErrorClass::Data,
-        }
     }
 }
 
@@ -132,31 +56,60 @@ pub enum ScoreError {
         /// The video or object folder.
         path: PathBuf,
     },
-    /// PNG files beside object folders.
+    /// The ground truth has a folder per object, the prediction has label maps.
     #[error(
-        "{} holds both PNG files and folders; a video is either in SA-V layout (one folder per \
-         object) or in DAVIS layout (PNG files only)",
-        path.display()
-    )]
-    MixedLayout {
-        /// The video folder.
-        path: PathBuf,
-    },
-    /// The prediction of a video is in the other layout.
-    #[error(
-        "video {video}: the ground truth is in {gt} layout but the prediction in {} is in {pred} \
-         layout; SA-V has video/object/frame.png, DAVIS has video/frame.png",
+        "video {video}: the ground truth has a folder of masks per object, but the prediction {} \
+         has label maps, which cannot tell its objects; write video/object/frame.png",
         path.display()
     )]
     LayoutMismatch {
         /// The video.
         video: String,
-        /// Layout of the ground truth.
-        gt: &'static str,
-        /// Layout of the prediction.
-        pred: &'static str,
         /// The prediction's video folder.
         path: PathBuf,
+    },
+    /// No video of one folder is in the other.
+    #[error(
+        "{} and {} have no video in common: the ground truth has {gt_first}, the predictions have \
+         {}{}",
+        gt.display(), pred.display(),
+        pred_first.as_deref().unwrap_or("no folder at all"),
+        nearer.as_ref().map_or(String::new(), |path| format!("; did you mean {}?", path.display()))
+    )]
+    NothingInCommon {
+        /// The folder of ground-truth videos.
+        gt: PathBuf,
+        /// The folder of predictions.
+        pred: PathBuf,
+        /// The first video of the ground truth.
+        gt_first: String,
+        /// The first folder of the predictions.
+        pred_first: Option<String>,
+        /// The nearest folder that fits the other.
+        nearer: Option<PathBuf>,
+    },
+    /// Labels of which none is in the other folder.
+    #[error(
+        "the ground truth has labels {{{}}}, the predictions have {{{}}}: no object is in both; \
+         write predictions with the labels of the ground truth",
+        listed(gt, 8),
+        listed(pred, 8)
+    )]
+    OtherLabels {
+        /// Labels of the ground truth.
+        gt: Vec<u32>,
+        /// Labels of the predictions.
+        pred: Vec<u32>,
+    },
+    /// The ground truth holds first masks only.
+    #[error(
+        "{} holds the first mask of each object and nothing to score by: the truth of this set is \
+         hidden; submit the masks to its evaluation server",
+        gt.display()
+    )]
+    Hidden {
+        /// The ground-truth folder.
+        gt: PathBuf,
     },
     /// Predictions that should be there are not.
     #[error("{0}")]
@@ -176,7 +129,10 @@ pub enum ScoreError {
     },
     /// A mask could not be read.
     #[error(transparent)]
-    Mask(#[from] MaskPngError),
+    Mask(#[from] ImageError),
+    /// Folders that cannot be listed or understood.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
     /// A prediction of another size than its ground truth.
     #[error(
         "{} is {}x{} (width x height) but its ground truth {} is {}x{}; write predictions at the \
@@ -191,20 +147,6 @@ pub enum ScoreError {
         pred: PathBuf,
         /// Both sizes.
         sizes: SizeMismatch,
-    },
-    /// A name that is not Unicode.
-    #[error("{} has a name that is not valid UTF-8; rename it", path.display())]
-    Name {
-        /// The file or folder.
-        path: PathBuf,
-    },
-    /// A folder could not be listed.
-    #[error("cannot list {}: {source}", path.display())]
-    List {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
     },
     /// A report could not be written.
     #[error(
@@ -231,7 +173,8 @@ impl Classified for ScoreError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Mask(error) => error.class(),
-            Self::List { source, .. } | Self::Write { source, .. } => io_class(source),
+            Self::Dataset(error) => error.class(),
+            Self::Write { source, .. } => io_class(source),
             Self::Threads { .. } => ErrorClass::Environment,
             _ => ErrorClass::Data,
         }

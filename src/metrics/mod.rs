@@ -22,7 +22,6 @@ pub mod boundary;
 mod dilation;
 pub mod error;
 pub mod folder;
-mod png_labels;
 pub mod protocol;
 pub mod region;
 mod resize;

@@ -11,6 +11,7 @@
 //! | no prediction | an error: nothing is scored | 0 |
 //! | prediction of another size | an error | nearest-pixel resize |
 //! | object never in the ground truth of a counted frame | dropped, by name | dropped, by name |
+//! | object of whose frames only the prompt's counts | scored | dropped, by name |
 //!
 //! The official evaluator drops such an object too in DAVIS layout; in SA-V layout it stops with an
 //! assertion instead. Upstream skips an object whose very first annotated frame is empty; starting
@@ -75,6 +76,8 @@ pub enum Outcome {
     /// This many counted frames had no prediction; under the official protocol the object cannot
     /// be scored.
     MissingPredictions(usize),
+    /// Upstream's rules count the frame of its prompt and no other: there is nothing to judge by.
+    PromptOnly,
 }
 
 impl Outcome {
@@ -202,6 +205,8 @@ impl ObjectAccumulator {
     pub fn outcome(&self) -> Outcome {
         if self.missing > 0 {
             Outcome::MissingPredictions(self.missing)
+        } else if self.protocol == Protocol::Upstream && self.seen_in_gt && self.frames == 1 {
+            Outcome::PromptOnly
         } else if self.seen_in_gt && self.frames > 0 {
             let mean = |sum: f64| sum / self.frames as f64 * 100.0;
             Outcome::Scored(ObjectScore {
@@ -312,7 +317,7 @@ impl BothProtocols {
 }
 
 /// The mean over objects, in percent.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct GlobalScore {
     /// Flat mean of the objects' J.
     #[serde(rename = "J")]

@@ -27,9 +27,9 @@ fn masks_of(run: &Path, key: &ObjectKey) -> PathBuf {
         .join(&key.object)
 }
 
-/// The predicted masks of a row that are there; without following symbolic links.
-fn mask_files(run: &Path, key: &ObjectKey) -> Vec<PathBuf> {
-    let entries = fs::read_dir(masks_of(run, key)).into_iter().flatten();
+/// The PNG files in a folder; without following symbolic links.
+fn mask_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
     let files = entries.flatten().filter(|entry| {
         let named = entry.path().extension().is_some_and(|end| end == "png");
         named && entry.file_type().is_ok_and(|kind| kind.is_file())
@@ -37,9 +37,12 @@ fn mask_files(run: &Path, key: &ObjectKey) -> Vec<PathBuf> {
     files.map(|entry| entry.path()).collect()
 }
 
-/// The files that a row promises, as far as they are there: masks and overlay.
+/// The files that a row promises, as far as they are there: its masks, the label maps of its video,
+/// its overlay.
 pub(super) fn files_of(run: &Path, row: &ObjectRow) -> Vec<PathBuf> {
-    let mut files = mask_files(run, &row.key);
+    let masks = masks_of(run, &row.key);
+    let mut files = mask_files(&masks);
+    files.extend(masks.parent().into_iter().flat_map(mask_files));
     let overlay = row.overlay.iter().map(|overlay| run.join(overlay));
     files.extend(overlay.filter(|path| path.exists()));
     files
@@ -52,7 +55,7 @@ fn lost(run: &Path, row: &ObjectRow) -> Option<String> {
         return None;
     }
     if let Some(promised) = row.masks {
-        let files = mask_files(run, &row.key);
+        let files = mask_files(&masks_of(run, &row.key));
         if files.len() < promised {
             return Some(format!("{} of its {promised} masks are there", files.len()));
         }

@@ -3,7 +3,7 @@
 //! Options that decide what comes out ([`Pinned`]) are apart from those that do not ([`Free`]): a
 //! run that is resumed, and the shards of one run, must agree on the first. Names in JSON are those
 //! of the command line, so that folders of earlier versions read the same. Nothing here opens a
-//! file or asks a device; [`crate::benchmark`] does.
+//! video or asks a device; [`crate::benchmark`] does.
 
 mod choice;
 mod shard;
@@ -15,6 +15,8 @@ pub use shard::{Shard, ShardChoice};
 
 use crate::dataset::SplitOptions;
 use crate::dataset::prompts::{GivenPrompt, POSITIVE, Prompt};
+use crate::error::Result;
+use crate::media::image::read_label_png;
 use masklet_engines::backend::{BackendOptions, Selection};
 use masklet_engines::bundle::Precision;
 use masklet_engines::cuda::BlockChoice;
@@ -177,22 +179,35 @@ pub struct ClipPrompt {
 }
 
 /// A place in a frame, in pixels of the video as displayed, (0, 0) the centre of the first pixel.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
     /// A click on the object: x, y.
     Point([f32; 2]),
+    /// Several clicks: x, y, and 1 on the object, 0 beside it.
+    Clicks(Vec<[f32; 3]>),
+    /// Its pixels in a label PNG.
+    Mask {
+        /// The file.
+        file: PathBuf,
+        /// Its number in it.
+        label: u32,
+    },
     /// A box around it: left, top, right, bottom, all inclusive.
     Box([f32; 4]),
 }
 
 impl Place {
-    /// Of a click or a box; `None` for a mask and for several clicks.
+    /// Of clicks or a box; `None` for a mask, which is a file's.
     pub fn of(prompt: &Prompt) -> Option<Self> {
         match prompt {
-            Prompt::Points { points, .. } => match points.as_slice() {
-                [(x, y)] => Some(Self::Point([*x, *y])),
-                _ => None,
+            Prompt::Points { points, labels } => match (points.as_slice(), labels.as_slice()) {
+                ([(x, y)], [POSITIVE]) => Some(Self::Point([*x, *y])),
+                _ => {
+                    let clicks = points.iter().zip(labels);
+                    let clicks = clicks.map(|((x, y), label)| [*x, *y, *label as f32]);
+                    Some(Self::Clicks(clicks.collect()))
+                }
             },
             Prompt::Box {
                 x_min,
@@ -207,23 +222,31 @@ impl Place {
 
 impl ClipPrompt {
     /// As the tracker takes it.
-    pub fn given(&self) -> GivenPrompt {
-        let prompt = match self.prompt {
+    ///
+    /// # Errors
+    /// The file of a mask cannot be read.
+    pub fn given(&self) -> Result<GivenPrompt> {
+        let prompt = match &self.prompt {
             Place::Point([x, y]) => Prompt::Points {
-                points: vec![(x, y)],
+                points: vec![(*x, *y)],
                 labels: vec![POSITIVE],
             },
-            Place::Box([x_min, y_min, x_max, y_max]) => Prompt::Box {
-                x_min,
-                y_min,
-                x_max,
-                y_max,
+            Place::Clicks(clicks) => Prompt::Points {
+                points: clicks.iter().map(|[x, y, _]| (*x, *y)).collect(),
+                labels: clicks.iter().map(|[_, _, label]| *label as i32).collect(),
             },
+            Place::Box([x_min, y_min, x_max, y_max]) => Prompt::Box {
+                x_min: *x_min,
+                y_min: *y_min,
+                x_max: *x_max,
+                y_max: *y_max,
+            },
+            Place::Mask { file, label } => Prompt::Mask(read_label_png(file)?.mask(Some(*label))),
         };
-        GivenPrompt {
+        Ok(GivenPrompt {
             frame: self.frame,
             prompt,
-        }
+        })
     }
 }
 

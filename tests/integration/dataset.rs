@@ -2,7 +2,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use masklet::dataset::{DatasetError, Layout, Split, SplitOptions};
+use masklet::dataset::{DatasetError, Layout, Rule, Split, SplitOptions};
 use masklet::error::{Classified, ErrorClass};
 use masklet::mask::Mask;
 use masklet::media::image::write_mask_png;
@@ -84,6 +84,17 @@ fn refusal(root: &Path, options: &SplitOptions) -> String {
     let text = error.to_string();
     assert!(!text.contains('\n'), "{text}");
     text
+}
+
+/// Why an object of a split cannot be tracked.
+#[track_caller]
+fn failure(root: &Path, video: usize, object: usize) -> String {
+    let split = open(root).unwrap();
+    let error = split.videos[video].objects[object]
+        .prompt_frame()
+        .unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Data, "{error}");
+    error.to_string()
 }
 
 #[track_caller]
@@ -210,10 +221,9 @@ fn thinned_out_frames_are_found_by_name() {
         .collect();
     assert_eq!(frames, [0, 1, 2, 3]);
     write_mask(&mask_path(dir.path(), "v", "000", 2), 4);
-    let text = refusal(dir.path(), &SplitOptions::default());
     assert_contains(
-        &text,
-        &["00002.png has no frame", "4 frames, named 00000 to 00012"],
+        &failure(dir.path(), 0, 0),
+        &["00002.png has no frame", "4 frames, 00000 to 00012"],
     );
 }
 
@@ -299,7 +309,8 @@ fn davis_lists_and_binary_masks_are_read() {
         &refusal(dir.path(), &options),
         &[
             "no list of videos at",
-            "2017/test.txt",
+            "ImageSets/test.txt",
+            "there are val.txt",
             "leave out the split name",
         ],
     );
@@ -357,14 +368,7 @@ fn lists_that_do_not_fit_are_explained() {
     let dir = sav(&["a"]);
     let list = dir.path().join("sav_val.txt");
     for (lines, parts) in [
-        (
-            "a\nb\n",
-            &[
-                "names video 'b' but there is no folder",
-                "JPEGImages_24fps/b",
-            ][..],
-        ),
-        ("a\na\n", &["names video 'a' twice"]),
+        ("a\na\n", &["names video 'a' twice"][..]),
         (
             "../a\n",
             &["names video '../a', which is no plain folder name"],
@@ -375,6 +379,19 @@ fn lists_that_do_not_fit_are_explained() {
         assert_contains(&text, &["sav_val.txt"]);
         assert_contains(&text, parts);
     }
+    fs::write(&list, "b\na\n").unwrap();
+    assert_contains(
+        &failure(dir.path(), 0, 0),
+        &[
+            "names video 'b' but there is no folder",
+            "JPEGImages_24fps/b",
+        ],
+    );
+    assert!(
+        open(dir.path()).unwrap().videos[1].objects[0]
+            .prompt_frame()
+            .is_ok()
+    );
     fs::write(&list, "a\n").unwrap();
     let options = SplitOptions {
         videos: vec!["z".into()],
@@ -391,51 +408,58 @@ fn lists_that_do_not_fit_are_explained() {
 }
 
 #[test]
-fn videos_without_frames_or_objects_are_named() {
+fn videos_without_frames_or_objects_fail_and_the_others_run() {
     let dir = sav(&["a"]);
     fs::create_dir(dir.path().join("JPEGImages_24fps/b")).unwrap();
-    let text = refusal(dir.path(), &SplitOptions::default());
-    assert_contains(
-        &text,
-        &[
-            "names video 'b' but there is no folder",
-            "Annotations_6fps/b",
-        ],
-    );
+    let split = open(dir.path()).unwrap();
+    assert_eq!(ids(&split), ["a"]);
+    assert_contains(&split.notes.join("\n"), &["without a folder of masks: b"]);
     fs::create_dir(dir.path().join("Annotations_6fps/b")).unwrap();
-    let text = refusal(dir.path(), &SplitOptions::default());
-    assert_contains(&text, &["video 'b' has no frames", "extract them"]);
+    assert_contains(
+        &failure(dir.path(), 1, 0),
+        &["video 'b' has no frames", "but nothing"],
+    );
+    let split = open(dir.path()).unwrap();
+    assert_eq!((split.videos[1].width, split.videos[1].height), (32, 24));
+    assert!(split.videos[0].objects[0].prompt_frame().is_ok());
     write_jpeg(&frame_path(dir.path(), "b", 0), 32, 24);
-    let text = refusal(dir.path(), &SplitOptions::default());
-    assert_contains(&text, &["video 'b' has no annotated objects"]);
+    assert_contains(
+        &failure(dir.path(), 1, 0),
+        &["Annotations_6fps/b holds no masks"],
+    );
+    fs::write(dir.path().join("Annotations_6fps/b/objects.json"), "{}").unwrap();
+    assert_contains(
+        &failure(dir.path(), 1, 0),
+        &["holds no masks", "but 1 .json"],
+    );
 }
 
 #[test]
-fn annotations_that_fit_no_frame_are_named() {
+fn annotations_that_fit_no_frame_fail_their_object() {
     let dir = sav(&["a"]);
+    write_mask(&mask_path(dir.path(), "a", "001", 4), 3);
     let extra = mask_path(dir.path(), "a", "000", 12);
     write_mask(&extra, 3);
-    let text = refusal(dir.path(), &SplitOptions::default());
     assert_contains(
-        &text,
-        &["00012.png has no frame: video 'a' has frames 0 to 8"],
+        &failure(dir.path(), 0, 0),
+        &["00012.png has no frame: video 'a' has 9 frames, 00000 to 00008"],
     );
+    let split = open(dir.path()).unwrap();
+    assert!(split.videos[0].objects[1].prompt_frame().is_ok());
+    // A picture of another kind is none of the masks; a second mask of a frame is one too many.
     fs::rename(&extra, extra.with_file_name("last.png")).unwrap();
-    let text = refusal(dir.path(), &SplitOptions::default());
-    assert_contains(
-        &text,
-        &[
-            "last.png is not named by a frame number",
-            "such as 00004.png",
-        ],
-    );
+    let split = open(dir.path()).unwrap();
+    assert_eq!(split.videos[0].ignored, ["last.png"]);
+    assert!(split.videos[0].objects[0].prompt_frame().is_ok());
     fs::rename(
         extra.with_file_name("last.png"),
         extra.with_file_name("4.png"),
     )
     .unwrap();
-    let text = refusal(dir.path(), &SplitOptions::default());
-    assert_contains(&text, &["annotate the same frame of one object", "4.png"]);
+    assert_contains(
+        &failure(dir.path(), 0, 0),
+        &["annotate the same frame of one object", "4.png"],
+    );
 }
 
 #[test]
@@ -468,6 +492,216 @@ fn bad_masks_and_frames_are_data_errors_with_their_names() {
     fs::write(&first, b"").unwrap();
     assert_contains(
         &refusal(dir.path(), &SplitOptions::default()),
-        &["00000.jpg is truncated: the file is empty"],
+        &[
+            "none of the 1 selected videos",
+            "00000.jpg is truncated: the file is empty",
+        ],
     );
+}
+
+/// What systems and tools leave in folders, wherever they leave it.
+#[test]
+fn foreign_files_and_folders_change_nothing() {
+    let expected = open(sav(&["v"]).path()).unwrap();
+    for junk in [
+        "JPEGImages_24fps/@eaDir/v/SYNO.jpg",
+        "Annotations_6fps/@eaDir/v/SYNO.png",
+        "JPEGImages_24fps/v/@eaDir/00000.jpg/SYNOPHOTO_THUMB_M.jpg",
+        "Annotations_6fps/v/@eaDir/000/SYNO@.png",
+        "Annotations_6fps/v/000/@eaDir/00000.png/SYNOPHOTO_THUMB_M.png",
+        "JPEGImages_24fps/__MACOSX/v/._00000.jpg",
+        "Annotations_6fps/__MACOSX/v/._00000.png",
+        "JPEGImages_24fps/v/._00000.jpg",
+        "JPEGImages_24fps/v/Thumbs.db",
+        "JPEGImages_24fps/.ipynb_checkpoints/x.jpg",
+        "JPEGImages_24fps/lost+found/x",
+        "JPEGImages_24fps/$RECYCLE.BIN/x",
+        "JPEGImages_24fps/v/00003 (1).jpg",
+        "JPEGImages_24fps/v/00003 - Copy.jpg",
+        "JPEGImages_24fps/v/cover.jpg",
+        "Annotations_6fps/v/000/00004 (1).png",
+        "Annotations_6fps/v/000/preview.png",
+        "JPEGImages_24fps/list.txt",
+    ] {
+        let dir = sav(&["v"]);
+        let path = dir.path().join(junk);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "x").unwrap();
+        let split = open(dir.path()).unwrap();
+        assert_eq!(ids(&split), ["v"], "{junk}");
+        let (found, wanted) = (&split.videos[0], &expected.videos[0]);
+        assert_eq!(found.frames.len(), wanted.frames.len(), "{junk}");
+        assert_eq!(found.scored_frames(), wanted.scored_frames(), "{junk}");
+        assert_eq!(found.objects.len(), 1, "{junk}");
+        assert_eq!(found.objects[0].unusable, None, "{junk}");
+    }
+}
+
+/// LVOS and ffmpeg number from 1, frames and masks alike: masks 1, 5, 9 are frames 0, 4, 8.
+#[test]
+fn numbering_from_one_on_both_sides_is_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    for frame in 1..14 {
+        write_jpeg(&frame_path(dir.path(), "v", frame), 32, 24);
+    }
+    for frame in [1, 5, 9] {
+        write_mask(&mask_path(dir.path(), "v", "000", frame), 4);
+    }
+    let split = open(dir.path()).unwrap();
+    assert_eq!(split.videos[0].rule, Some(Rule::Name));
+    assert_eq!(split.videos[0].scored_frames(), [0, 4, 8]);
+    assert_contains(&split.describe()[0], &["paired with frames by name"]);
+}
+
+/// A copy of a data set with label maps: which frames are annotated, what is void, what is hidden.
+#[test]
+fn label_maps_tell_void_and_hidden_truth() {
+    let dir = tempfile::tempdir().unwrap();
+    let path =
+        |kind: &str, frame: usize, end: &str| dir.path().join(format!("{kind}/v/{frame:05}.{end}"));
+    for frame in (0..45).step_by(5) {
+        write_jpeg(&path("JPEGImages", frame, "jpg"), 32, 24);
+    }
+    let write = |frame: usize, label: u8, edge: u8| {
+        let file = path("Annotations", frame, "png");
+        write_labels(&file, true, |y, x| match (y, x) {
+            (2..9, 2..9) => label,
+            (1..10, 1..10) => edge,
+            _ => 0,
+        });
+    };
+    // YouTube-VOS valid: each object on its first frame only.
+    write(0, 1, 0);
+    write(20, 2, 0);
+    let split = open(dir.path()).unwrap();
+    assert!(split.truth_is_hidden());
+    let video = &split.videos[0];
+    let frames: Vec<_> = video.objects.iter().map(|o| o.annotations.len()).collect();
+    assert_eq!(frames, [1, 1]);
+    assert_eq!(video.objects[1].prompt_frame().unwrap().frame, 4);
+    assert_contains(
+        &split.describe()[0],
+        &["truth is hidden", "2 of 9 frames annotated"],
+    );
+    // VOST: 255 beside the object.
+    for frame in [0, 20, 40] {
+        write(frame, 1, 255);
+    }
+    let split = open(dir.path()).unwrap();
+    assert!(!split.truth_is_hidden());
+    assert!(split.videos[0].void);
+    let objects: Vec<&str> = split.videos[0]
+        .objects
+        .iter()
+        .map(|o| o.id.as_str())
+        .collect();
+    assert_eq!(objects, ["1"]);
+    assert_contains(&split.describe()[0], &["label 255 is void"]);
+}
+
+/// The trees of `layouts.md`'s table, each with its own lists.
+#[test]
+fn releases_are_read_as_they_are_published() {
+    for (frames, masks, list, line, name) in [
+        (
+            "JPEGImages/480p",
+            "Annotations/480p",
+            "ImageSets/2017/val.txt",
+            "bear",
+            "{:05}",
+        ),
+        (
+            "JPEGImages/Full-Resolution",
+            "Annotations/Full-Resolution",
+            "ImageSets/2017/val.txt",
+            "bear",
+            "{:05}",
+        ),
+        (
+            "JPEGImages/480p",
+            "Annotations_unsupervised/480p",
+            "ImageSets/2019/val.txt",
+            "bear",
+            "{:05}",
+        ),
+        (
+            "JPEGImages/480p",
+            "Annotations/480p",
+            "ImageSets/480p/val.txt",
+            "/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png\n\
+             /JPEGImages/480p/bear/00001.jpg /Annotations/480p/bear/00001.png",
+            "{:05}",
+        ),
+        (
+            "JPEGImages/1080p",
+            "Annotations/1080p",
+            "ImageSets/1080p/val.txt",
+            "/JPEGImages/1080p/bear/00000.jpg /Annotations/1080p/bear/00000.png",
+            "{:05}",
+        ),
+        (
+            "JPEGImages",
+            "Annotations",
+            "ImageSets/val.txt",
+            "bear",
+            "frame{:05}",
+        ),
+        (
+            "JPEGImages/480p",
+            "Annotations/480p",
+            "ImageSets/2022/val.txt",
+            "bear",
+            "P01_107_frame_{:010}",
+        ),
+        ("JPEGImages", "Annotations", "val.txt", "bear", "{:08}"),
+        ("images", "masks", "val.txt", "bear", "{:05}"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |frame: usize| {
+            let (head, rest) = name.split_once("{:0").unwrap();
+            let width: usize = rest.trim_end_matches('}').parse().unwrap();
+            format!("{head}{frame:0width$}")
+        };
+        for video in ["bear", "dog"] {
+            for frame in 0..4 {
+                let frame_file = format!("{frames}/{video}/{}.jpg", file(frame));
+                write_jpeg(&dir.path().join(frame_file), 32, 24);
+                let mask_file = format!("{masks}/{video}/{}.png", file(frame));
+                write_labels(&dir.path().join(mask_file), true, |y, _| u8::from(y < 3));
+            }
+        }
+        let list = dir.path().join(list);
+        fs::create_dir_all(list.parent().unwrap()).unwrap();
+        fs::write(&list, line).unwrap();
+        let options = SplitOptions {
+            split_name: Some("val".into()),
+            ..Default::default()
+        };
+        let split = Split::open(dir.path(), &options).unwrap();
+        assert_eq!(ids(&split), ["bear"], "{frames} {name}");
+        assert_eq!(
+            split.videos[0].scored_frames(),
+            [0, 1, 2, 3],
+            "{frames} {name}"
+        );
+        assert_eq!(split.videos[0].rule, Some(Rule::Name));
+        assert_eq!(split.videos[0].mask_names[2], file(2));
+    }
+}
+
+#[test]
+fn a_folder_that_is_no_dataset_is_described() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("sav_000001.mp4"), "").unwrap();
+    fs::write(dir.path().join("sav_000001_manual.json"), "").unwrap();
+    let text = refusal(dir.path(), &SplitOptions::default());
+    assert_contains(&text, &["1 .json, 1 .mp4"]);
+    let inner = dir.path().join("valid/JPEGImages/v");
+    fs::create_dir_all(&inner).unwrap();
+    fs::create_dir_all(dir.path().join("valid/Annotations/v")).unwrap();
+    for place in [dir.path(), &inner, inner.parent().unwrap()] {
+        let text = refusal(place, &SplitOptions::default());
+        let meant = format!("did you mean {}?", dir.path().join("valid").display());
+        assert_contains(&text, &[&meant]);
+    }
 }

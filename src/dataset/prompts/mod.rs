@@ -14,7 +14,9 @@ mod tag;
 mod tests;
 
 pub use components::{Component, Components};
-pub use given::{GivenError, GivenPrompt, parse_box, parse_point};
+pub use given::{
+    GivenError, GivenPrompt, Shown, mask_labels, parse_box, parse_point, read_prompts,
+};
 pub use interior::interior_point;
 pub use tag::{ModelTag, TagError};
 

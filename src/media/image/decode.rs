@@ -18,7 +18,7 @@ pub struct RgbImage {
     pub data: Vec<u8>,
 }
 
-/// Who decodes. Both ignore an EXIF orientation, drop alpha and make grey images RGB.
+/// Who decodes. Both refuse an EXIF orientation, drop alpha and make grey images RGB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decoder {
     /// OpenCV's imgcodecs (libjpeg-turbo, libpng).

@@ -11,7 +11,7 @@ use crate::error::{Classified, ErrorClass, io_class};
 #[derive(Debug, Error)]
 pub enum ImageError {
     /// The file cannot be opened or read.
-    #[error("cannot read {path}: {source}; check that the file exists and may be read")]
+    #[error("cannot read {path}: {source}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -19,14 +19,11 @@ pub enum ImageError {
         source: io::Error,
     },
     /// The first bytes belong to no supported format.
-    #[error(
-        "{path} is neither JPEG nor PNG ({found}); frames must be JPEG or PNG and masks PNG: \
-         convert it or remove it"
-    )]
+    #[error("{path} is neither JPEG nor PNG: {found}")]
     UnknownFormat {
         /// The file.
         path: PathBuf,
-        /// What its start looks like.
+        /// What it is instead, and what helps.
         found: String,
     },
     /// The file ends before its image does.
@@ -36,6 +33,20 @@ pub enum ImageError {
         path: PathBuf,
         /// Where it ends.
         detail: String,
+    },
+    /// A frame that asks to be shown turned.
+    #[error(
+        "{path} has the EXIF orientation {value} (to be shown {shown}), and whether masks and clicks \
+         are meant for the stored or the shown picture is not certain; turn the pixels (mogrify \
+         -auto-orient) or remove the tag (exiftool -Orientation=)"
+    )]
+    Turned {
+        /// The file.
+        path: PathBuf,
+        /// The tag's value, 2 to 8.
+        value: u16,
+        /// What it asks for.
+        shown: &'static str,
     },
     /// The GPU's decoder failed.
     #[error(
@@ -75,8 +86,7 @@ pub enum ImageError {
     /// A one-object mask holds more than two values.
     #[error(
         "mask {path} holds {count} different values ({values}) where a mask of one object holds at \
-         most two (0 is background); split its objects into one folder each, or open it as DAVIS \
-         labels"
+         most two (0 is background); split its objects into one folder each"
     )]
     NotBinary {
         /// The file.
@@ -87,7 +97,7 @@ pub enum ImageError {
         values: String,
     },
     /// Pixels that cannot be read as object numbers.
-    #[error("{path} holds no labels: {detail}; save it as a palette or 8-bit greyscale PNG")]
+    #[error("{path} holds no labels: {detail}; save it as a palette or greyscale PNG")]
     NotLabels {
         /// The file.
         path: PathBuf,

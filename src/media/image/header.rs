@@ -24,6 +24,8 @@ const PNG_SIGNATURE: [u8; 8] = [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a];
 const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
+/// Application segment 1, where EXIF is.
+const APP1: u8 = 0xe1;
 
 /// Tells the format from the first bytes of a file.
 pub(crate) fn sniff(path: &Path, start: &[u8]) -> Result<Format, ImageError> {
@@ -34,19 +36,63 @@ pub(crate) fn sniff(path: &Path, start: &[u8]) -> Result<Format, ImageError> {
     } else if start.is_empty() {
         Err(ImageError::truncated(path, "the file is empty"))
     } else {
-        let bytes: Vec<String> = start.iter().take(4).map(|b| format!("{b:02x}")).collect();
         Err(ImageError::UnknownFormat {
             path: path.to_owned(),
-            found: format!("it starts with {}", bytes.join(" ")),
+            found: found(start),
         })
     }
 }
 
-/// Width and height in pixels from the header of a JPEG or PNG file, as stored: an EXIF
-/// orientation is ignored, as it is when decoding.
+/// What a file is that is neither JPEG nor PNG, and what helps.
+fn found(start: &[u8]) -> String {
+    let text = String::from_utf8_lossy(start).to_ascii_lowercase();
+    let text = text.trim_start_matches(['\u{feff}', ' ', '\n', '\r', '\t']);
+    let image = match start {
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => "a WebP image",
+        [b'B', b'M', ..] => "a BMP image",
+        [b'G', b'I', b'F', b'8', ..] => "a GIF image",
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "a TIFF image",
+        [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', ..] => "an AVIF image",
+        [_, _, _, _, b'f', b't', b'y', b'p', b'h', b'e', ..] => "a HEIC image",
+        _ if text.starts_with("version https://git-lfs") => {
+            return "it is a Git LFS pointer, the file itself was not fetched: run `git lfs pull` in \
+                    the dataset's repository"
+                .to_owned();
+        }
+        _ if text.starts_with("<!doctype html") || text.starts_with("<html") => {
+            return "it is a web page that was saved under this name: download the file again"
+                .to_owned();
+        }
+        _ => {
+            let bytes: Vec<String> = start.iter().take(4).map(|b| format!("{b:02x}")).collect();
+            return format!(
+                "it starts with {}: remove it or extract it again",
+                bytes.join(" ")
+            );
+        }
+    };
+    format!("it is {image}: convert it to JPEG (frames) or PNG (masks)")
+}
+
+/// Width and height in pixels from the header of a JPEG or PNG file.
 ///
 /// # Errors
-/// The file cannot be read, is of another format, or ends before its size is told.
+/// The file cannot be read, is of another format, ends before its size is told, or asks to be
+/// turned (see [`check_upright`]).
 pub fn probe_size(path: &Path) -> Result<(usize, usize), ImageError> {
     let file = OpenOptions::new()
         .read(true)
@@ -74,13 +120,16 @@ fn size_from(path: &Path, reader: &mut (impl Read + Seek)) -> Result<(usize, usi
             reader
                 .seek(io::SeekFrom::Start(2))
                 .map_err(|e| ImageError::read(path, e))?;
-            jpeg_size(reader).map_err(|e| match e.kind() {
+            let mut turned = None;
+            let size = jpeg_size(reader, &mut turned).map_err(|e| match e.kind() {
                 io::ErrorKind::UnexpectedEof => {
                     ImageError::truncated(path, "it ends inside its header")
                 }
                 io::ErrorKind::InvalidData => ImageError::damaged(path, e),
                 _ => ImageError::read(path, e),
-            })?
+            })?;
+            check_upright(path, turned)?;
+            size
         }
     };
     match size {
@@ -108,8 +157,12 @@ fn png_size(start: &[u8]) -> Option<(usize, usize)> {
     Some((word(16)?, word(20)?))
 }
 
-/// Reads segments until a start-of-frame. `None` when a scan or the end comes first.
-fn jpeg_size(reader: &mut (impl Read + Seek)) -> io::Result<Option<(usize, usize)>> {
+/// Reads segments until a start-of-frame. `None` when a scan or the end comes first. An EXIF
+/// orientation on the way goes to `turned`.
+fn jpeg_size(
+    reader: &mut (impl Read + Seek),
+    turned: &mut Option<u16>,
+) -> io::Result<Option<(usize, usize)>> {
     loop {
         let marker = next_marker(reader)?;
         match marker {
@@ -133,8 +186,67 @@ fn jpeg_size(reader: &mut (impl Read + Seek)) -> io::Result<Option<(usize, usize
             let width = usize::from(u16::from_be_bytes([frame[3], frame[4]]));
             return Ok(Some((width, height)));
         }
+        if marker == APP1 {
+            let mut segment = Vec::new();
+            let wanted = u64::try_from(length - 2).unwrap_or(0);
+            Read::by_ref(reader)
+                .take(wanted)
+                .read_to_end(&mut segment)?;
+            *turned = turned.or(orientation(&segment));
+            continue;
+        }
         reader.seek(io::SeekFrom::Current(length - 2))?;
     }
+}
+
+/// The orientation in an APP1 segment (Exif 2.32, 4.6.4: tag 0x0112 of the 0th IFD), where it asks
+/// for the picture to be turned or mirrored.
+fn orientation(segment: &[u8]) -> Option<u16> {
+    let tiff = segment.strip_prefix(b"Exif\0\0")?;
+    let little = match tiff.get(..4)? {
+        [b'I', b'I', 42, 0] => true,
+        [b'M', b'M', 0, 42] => false,
+        _ => return None,
+    };
+    let short = |at: usize| -> Option<u16> {
+        let bytes: [u8; 2] = tiff.get(at..at + 2)?.try_into().ok()?;
+        Some(if little {
+            u16::from_le_bytes(bytes)
+        } else {
+            u16::from_be_bytes(bytes)
+        })
+    };
+    let long = |at: usize| -> Option<usize> {
+        let bytes: [u8; 4] = tiff.get(at..at + 4)?.try_into().ok()?;
+        let value = if little {
+            u32::from_le_bytes(bytes)
+        } else {
+            u32::from_be_bytes(bytes)
+        };
+        usize::try_from(value).ok()
+    };
+    let ifd = long(4)?;
+    let entries = (0..usize::from(short(ifd)?)).map(|n| ifd + 2 + 12 * n);
+    let mut tags = entries.filter(|&at| short(at) == Some(0x0112));
+    short(tags.next()? + 8).filter(|value| (2..=8).contains(value))
+}
+
+/// Refuses a picture that asks to be turned. Viewers, OpenCV and annotation tools turn it, Pillow
+/// and SAM 2's loader do not: which way up its masks are drawn cannot be told from the files.
+fn check_upright(path: &Path, orientation: Option<u16>) -> Result<(), ImageError> {
+    let Some(value) = orientation else {
+        return Ok(());
+    };
+    let shown = match value {
+        3 | 4 => "turned by 180 degrees",
+        5..=8 => "turned by 90 degrees",
+        _ => "mirrored",
+    };
+    Err(ImageError::Turned {
+        path: path.to_owned(),
+        value,
+        shown,
+    })
 }
 
 /// SOF0 to SOF15 without DHT (c4), JPG (c8) and DAC (cc).
@@ -158,7 +270,8 @@ fn next_marker(reader: &mut impl Read) -> io::Result<u8> {
     }
 }
 
-/// Checks that a JPEG in memory runs from its start to its end-of-image marker.
+/// Checks that a JPEG in memory runs from its start to its end-of-image marker, and that it does
+/// not ask to be turned.
 pub(crate) fn check_jpeg_is_whole(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
     let cut = |what: &str| {
         ImageError::truncated(path, format!("after {} bytes it ends {what}", bytes.len()))
@@ -195,6 +308,11 @@ pub(crate) fn check_jpeg_is_whole(path: &Path, bytes: &[u8]) -> Result<(), Image
             return Err(cut("inside a segment"));
         };
         let length = usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+        if marker == APP1
+            && let Some(segment) = bytes.get(at + 2..at + length)
+        {
+            check_upright(path, orientation(segment))?;
+        }
         at += length;
         if at > bytes.len() {
             return Err(cut("inside a segment"));

@@ -28,6 +28,8 @@ mod tests;
 pub use decode::{Decoder, RgbImage, decode_into, decode_jpeg_with, decode_rgb};
 pub use error::ImageError;
 pub use header::probe_size;
-pub use mask_png::{LabelMap, read_label_png, read_mask_png, write_mask_png};
+pub use mask_png::{
+    LabelMap, LabelReader, read_label_png, read_mask_png, write_label_png, write_mask_png,
+};
 pub use mask_resize::resize_mask_to_square;
 pub use resize::{Resizer, to_chw_normalized};

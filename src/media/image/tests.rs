@@ -283,7 +283,7 @@ fn files_that_are_no_images_are_named() {
     let path = dir.path().join("notes.jpg");
     fs::write(&path, "hello").unwrap();
     let error = decode_rgb(&path).unwrap_err().to_string();
-    assert!(error.contains("notes.jpg is neither JPEG nor PNG (it starts with 68 65 6c 6c)"));
+    assert!(error.contains("notes.jpg is neither JPEG nor PNG: it starts with 68 65 6c 6c"));
     let error = decode_rgb(&dir.path().join("none.jpg")).unwrap_err();
     assert!(error.to_string().contains("cannot read"), "{error}");
     assert_eq!(error.class(), ErrorClass::Data);
@@ -333,7 +333,12 @@ fn palettes_and_depths_are_read_by_raw_value() {
     let sixteen: Vec<u8> = labels.iter().flat_map(|&v| [0, v]).collect();
     let rgb: Vec<u8> = labels.iter().flat_map(|&v| [v; 3]).collect();
     let grey_alpha: Vec<u8> = labels.iter().flat_map(|&v| [v, 255]).collect();
-    let cases: [(ColorType, BitDepth, &[u8]); 8] = [
+    let cases: [(ColorType, BitDepth, &[u8]); 9] = [
+        (
+            ColorType::Grayscale,
+            BitDepth::Four,
+            &[0x01, 0x20, 0x30, 0x10],
+        ),
         (ColorType::Indexed, BitDepth::Eight, &labels),
         (ColorType::Grayscale, BitDepth::Eight, &labels),
         (
@@ -358,8 +363,9 @@ fn palettes_and_depths_are_read_by_raw_value() {
     for (colour, depth, packed) in cases {
         write_png(&path, (3, 2), colour, depth, packed);
         let read = read_label_png(&path).unwrap();
-        assert_eq!(read.data, labels, "{colour:?} {depth:?}");
-        assert_eq!(read.labels(), [1, 2, 3]);
+        let expected: Vec<u32> = labels.iter().map(|&v| u32::from(v)).collect();
+        assert_eq!(read.data, expected, "{colour:?} {depth:?}");
+        assert_eq!(read.labels(), [1, 2, 3].into());
         assert_eq!(read.mask(Some(1)).area(), 2);
     }
 }
@@ -387,19 +393,181 @@ fn a_mask_with_three_values_is_a_data_error_that_lists_them() {
 }
 
 #[test]
-fn colours_opacity_and_jpegs_are_no_labels() {
+fn colours_and_opacity_are_numbers_where_they_agree() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.png");
-    let eight = png::BitDepth::Eight;
-    write_png(&path, (1, 1), png::ColorType::Rgb, eight, &[200, 0, 0]);
-    let text = read_mask_png(&path).unwrap_err().to_string();
-    assert!(text.contains("a pixel of colour (200, 0, 0)"), "{text}");
-    write_png(&path, (1, 1), png::ColorType::Rgba, eight, &[9, 9, 9, 128]);
-    let text = read_mask_png(&path).unwrap_err().to_string();
-    assert!(text.contains("a pixel of opacity 128"), "{text}");
+    use png::{BitDepth::Eight, ColorType};
+    let read = |colour, pixels: &[u8]| {
+        write_png(&path, (2, 1), colour, Eight, pixels);
+        read_label_png(&path)
+            .map(|map| map.data)
+            .map_err(|e| e.to_string())
+    };
+    // Colours of DAVIS are their index, other colours numbered as Cutie does.
+    assert_eq!(
+        read(ColorType::Rgb, &[128, 0, 0, 0, 128, 0]),
+        Ok(vec![1, 2])
+    );
+    assert_eq!(
+        read(ColorType::Rgb, &[0, 0, 0, 224, 224, 192]),
+        Ok(vec![0, 255])
+    );
+    assert_eq!(
+        read(ColorType::Rgb, &[3, 0, 0, 1, 2, 3]),
+        Ok(vec![3, 197_121])
+    );
+    assert_eq!(
+        read(ColorType::Rgb, &[255, 255, 255, 0, 0, 0]),
+        Ok(vec![255, 0])
+    );
+    assert_eq!(
+        read(ColorType::Rgba, &[9, 9, 9, 255, 0, 0, 0, 0]),
+        Ok(vec![9, 0])
+    );
+    assert_eq!(
+        read(ColorType::GrayscaleAlpha, &[5, 255, 0, 0]),
+        Ok(vec![5, 0])
+    );
+    // The mask in the alpha channel alone, and a soft edge.
+    for pixels in [
+        [255, 255, 255, 0, 255, 255, 255, 255],
+        [9, 9, 9, 128, 0, 0, 0, 0],
+    ] {
+        let text = read(ColorType::Rgba, &pixels).unwrap_err();
+        assert!(
+            text.contains("colours and alpha channel show different masks"),
+            "{text}"
+        );
+    }
     jpeg(&path, 8, 8);
     let text = read_mask_png(&path).unwrap_err().to_string();
     assert!(text.contains("it is a JPEG"), "{text}");
+}
+
+#[test]
+fn label_maps_come_back_as_they_were_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.png");
+    for data in [vec![0, 1, 255, 7, 64, 128], vec![0, 1, 300, 65535, 2, 0]] {
+        let map = LabelMap {
+            height: 2,
+            width: 3,
+            data,
+        };
+        write_label_png(&path, &map).unwrap();
+        assert_eq!(read_label_png(&path).unwrap(), map);
+    }
+    // The palette is DAVIS's own: an RGB copy of a map is read as the map.
+    let map = LabelMap {
+        height: 1,
+        width: 256,
+        data: (0..256).collect(),
+    };
+    write_label_png(&path, &map).unwrap();
+    let colours = decode_rgb(&path).unwrap();
+    assert_eq!(
+        &colours.data[..12],
+        [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]
+    );
+    write_png(
+        &path,
+        (256, 1),
+        png::ColorType::Rgb,
+        png::BitDepth::Eight,
+        &colours.data,
+    );
+    assert_eq!(read_label_png(&path).unwrap(), map);
+}
+
+/// A JPEG with an EXIF segment behind its first marker.
+fn with_orientation(jpeg: &[u8], little: bool, value: u16) -> Vec<u8> {
+    let short = |v: u16| {
+        if little {
+            v.to_le_bytes()
+        } else {
+            v.to_be_bytes()
+        }
+    };
+    let long = |v: u32| {
+        if little {
+            v.to_le_bytes()
+        } else {
+            v.to_be_bytes()
+        }
+    };
+    let mut exif = b"Exif\0\0".to_vec();
+    exif.extend(if little { b"II" } else { b"MM" });
+    exif.extend(short(42));
+    exif.extend(long(8));
+    exif.extend(short(2));
+    for (tag, value) in [(0x010f, 7), (0x0112, value)] {
+        exif.extend([short(tag), short(3)].concat());
+        exif.extend(long(1));
+        exif.extend([short(value), [0; 2]].concat());
+    }
+    exif.extend(long(0));
+    let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
+}
+
+#[test]
+fn frames_that_ask_to_be_turned_are_refused_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.jpg");
+    jpeg(&path, 16, 8);
+    let plain = std::fs::read(&path).unwrap();
+    for little in [true, false] {
+        for value in 0..=9 {
+            std::fs::write(&path, with_orientation(&plain, little, value)).unwrap();
+            let mut out = vec![0; 16 * 8 * 3];
+            let results = [
+                probe_size(&path).map(|size| assert_eq!(size, (16, 8))),
+                decode_into(&path, 16, 8, &mut out),
+                decode_jpeg_with(&path, 16, 8, &mut out, |_, _| Ok::<_, String>(true)),
+            ];
+            for result in results {
+                match result {
+                    Ok(()) => assert!(!(2..=8).contains(&value), "{value}"),
+                    Err(error) => {
+                        let text = error.to_string();
+                        assert!((2..=8).contains(&value), "{text}");
+                        assert!(
+                            text.contains(&format!("EXIF orientation {value} ")),
+                            "{text}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_image_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.jpg");
+    for (bytes, words) in [
+        (
+            &b"version https://git-lfs.github.com/spec/v1\noid sha256:8eb7\n"[..],
+            "git lfs pull",
+        ),
+        (b"<!DOCTYPE html><html>404</html>", "a web page"),
+        (b"\n<html><body>", "a web page"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "a WebP image"),
+        (b"BM\x10\0\0\0", "a BMP image"),
+        (b"GIF89a", "a GIF image"),
+        (b"\0\0\0\x1cftypavif", "an AVIF image"),
+        (b"\0\0\0\x1cftypheic", "a HEIC image"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        for error in [
+            probe_size(&path).unwrap_err(),
+            read_mask_png(&path).unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(text.contains(words), "{text}");
+        }
+    }
 }
 
 #[test]

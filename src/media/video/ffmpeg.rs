@@ -51,8 +51,13 @@ impl Ffmpeg {
 
     /// A command of `ffmpeg` that asks nothing, reads no terminal and reports errors only.
     pub fn ffmpeg(&self) -> Command {
+        self.at_level("error")
+    }
+
+    /// As [`Self::ffmpeg`], with a log of this level.
+    pub fn at_level(&self, level: &str) -> Command {
         let mut command = Command::new(&self.ffmpeg);
-        command.args(["-hide_banner", "-nostdin", "-loglevel", "error"]);
+        command.args(["-hide_banner", "-nostdin", "-nostats", "-loglevel", level]);
         command
     }
 

@@ -12,6 +12,6 @@ mod writer;
 
 pub use error::VideoError;
 pub use ffmpeg::Ffmpeg;
-pub use probe::{FrameCount, FrameRate, VideoFile};
+pub use probe::{FrameRate, VideoFile};
 pub use reader::{Finish, FrameReader};
 pub use writer::VideoWriter;

@@ -34,16 +34,6 @@ impl FrameRate {
     }
 }
 
-/// Where a number of frames comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FrameCount {
-    /// The container's header says so; a file that was cut short holds fewer.
-    Header,
-    /// The stream's packets were counted, without decoding them.
-    Packets,
-}
-
 /// A video file that can be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoFile {
@@ -63,17 +53,18 @@ pub struct VideoFile {
     pub rotation: u32,
     /// Average frame rate; `None` where the file does not say.
     pub rate: Option<FrameRate>,
-    /// Number of frames.
+    /// Number of frames that the stream presents: its packets, without those that an edit list
+    /// hides. What the header says of it is not asked: recorders leave it unfinished.
     pub frames: usize,
-    /// Where that number comes from.
-    pub counted: FrameCount,
+    /// When they are presented, ascending, in units of the stream; empty where it does not say.
+    #[serde(skip)]
+    pub times: Vec<i64>,
     /// Who decodes, such as `ffmpeg 5.1.9`.
     pub decoder: String,
 }
 
 impl VideoFile {
-    /// Asks ffprobe. Only the header is read, and every packet where the header does not say how
-    /// many frames there are.
+    /// Asks ffprobe. Every packet is read, none is decoded.
     ///
     /// # Errors
     /// The file cannot be read, is no video, is damaged, or its frames have no size.
@@ -118,11 +109,7 @@ impl VideoFile {
             false => (stored_width, stored_height),
         };
         let index = number("index").unwrap_or(0);
-        let in_header = text_number(&stream["nb_frames"]);
-        let (frames, counted) = match in_header {
-            Some(frames) => (frames, FrameCount::Header),
-            None => (count_packets(ffmpeg, path, index)?, FrameCount::Packets),
-        };
+        let (frames, times) = presented(ffmpeg, path, index)?;
         if frames == 0 {
             return Err(unusable(
                 "holds a video stream without frames; it was never finished".to_owned(),
@@ -142,7 +129,7 @@ impl VideoFile {
             rotation,
             rate: rate("avg_frame_rate").or_else(|| rate("r_frame_rate")),
             frames,
-            counted,
+            times,
             decoder: decoder(ffmpeg, path)?,
         })
     }
@@ -185,17 +172,21 @@ fn rotation(stream: &Value) -> u32 {
     }
 }
 
-fn text_number(value: &Value) -> Option<usize> {
-    value.as_str()?.parse().ok().filter(|n| *n > 0)
-}
-
-fn count_packets(ffmpeg: &Ffmpeg, path: &Path, stream: usize) -> Result<usize, VideoError> {
+/// The packets that are presented, and their time stamps in order, where all have one.
+fn presented(ffmpeg: &Ffmpeg, path: &Path, stream: usize) -> Result<(usize, Vec<i64>), VideoError> {
     let mut command = ffmpeg.ffprobe();
     command
-        .args(["-count_packets", "-select_streams", &stream.to_string()])
-        .args(["-show_entries", "stream=nb_read_packets"]);
+        .args(["-select_streams", &stream.to_string()])
+        .args(["-show_entries", "packet=pts,flags"]);
     let json = ask(command, path)?;
-    Ok(text_number(&json["streams"][0]["nb_read_packets"]).unwrap_or(0))
+    let packets = json["packets"].as_array().into_iter().flatten();
+    // A packet that only primes the decoder for those behind it carries a D.
+    let hidden = |p: &&Value| p["flags"].as_str().is_some_and(|flags| flags.contains('D'));
+    let packets: Vec<&Value> = packets.filter(|p| !hidden(p)).collect();
+    let times: Option<Vec<i64>> = packets.iter().map(|p| p["pts"].as_i64()).collect();
+    let mut times = times.unwrap_or_default();
+    times.sort_unstable();
+    Ok((packets.len(), times))
 }
 
 /// `ffmpeg` and its version, the first three words of what `-version` prints without "version".

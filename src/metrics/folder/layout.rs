@@ -1,50 +1,49 @@
-//! What lies in the two folders: videos, their layout, the frames that count, what is missing.
+//! What lies in the two folders: videos, the frames that count, what is missing.
 //!
 //! Only names are looked at here; no image is opened.
 
 use super::{FolderOptions, rule};
+use crate::dataset::DatasetError;
+use crate::dataset::layout::{MaskFolder, Masks, mask_root};
+use crate::dataset::listing::{Listing, find};
+use crate::dataset::pairing::{canonical, stem};
 use crate::metrics::error::{Missing, ScoreError};
 use crate::metrics::protocol::Protocol;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// How the masks of a video are filed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
-    /// `video/object/frame.png`, one binary mask per file.
-    SaV,
-    /// `video/frame.png`, values are object numbers.
-    Davis,
+/// The predictions of one frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Predicted {
+    /// There is none.
+    Missing,
+    /// A file that is filed as the ground truth's is.
+    File(PathBuf),
+    /// A binary mask per object, beside a ground truth of label maps.
+    PerObject(BTreeMap<u32, PathBuf>),
 }
 
-impl Layout {
-    fn name(self) -> &'static str {
-        match self {
-            Self::SaV => "SA-V",
-            Self::Davis => "DAVIS",
-        }
-    }
-}
-
-/// One annotated frame that counts.
+/// One annotated frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// The file's name, the same in ground truth and prediction.
-    pub name: String,
-    /// Whether there is a prediction of it.
-    pub predicted: bool,
+    /// The ground truth's file.
+    pub gt: PathBuf,
+    /// What was predicted.
+    pub pred: Predicted,
+    /// Whether it counts under the protocol. Those that do not are in the way of label maps only,
+    /// where all maps together tell what their labels mean.
+    pub counts: bool,
 }
 
-/// A folder of masks: an object in SA-V layout, a whole video in DAVIS layout.
+/// A folder of ground-truth masks: an object's, or a video's label maps.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub video: String,
-    /// The object's folder name in SA-V layout.
+    /// The object's folder name; `None` for label maps.
     pub object: Option<String>,
-    pub layout: Layout,
-    pub gt: PathBuf,
-    pub pred: PathBuf,
-    /// The frames to be scored, in order.
+    /// Labels that have a folder of predictions, where those are filed per object.
+    pub folders: Option<BTreeMap<u32, String>>,
+    /// The annotated frames in order.
     pub frames: Vec<Frame>,
 }
 
@@ -58,33 +57,35 @@ pub(super) struct Plan {
     pub frames_total: usize,
     pub missing: Missing,
     pub extra_videos: Vec<String>,
+    /// Copies and foreign files, left out.
+    pub ignored: usize,
     pub skips_ends: bool,
-}
-
-/// Names in a folder, sorted; hidden files and files that are no PNG are left out.
-#[derive(Debug, Default)]
-struct Listing {
-    folders: Vec<String>,
-    pngs: Vec<String>,
 }
 
 /// Finds what is to be scored.
 pub(super) fn plan(gt: &Path, pred: &Path, options: &FolderOptions) -> Result<Plan, ScoreError> {
     check_folder(gt, "ground truth")?;
     check_folder(pred, "prediction")?;
-    let gt = annotation_folder(gt);
+    let gt = mask_root(gt);
     let videos = Listing::of(&gt)?.folders;
     if videos.is_empty() {
         return Err(ScoreError::NoVideos { path: gt });
     }
-    let predicted: HashSet<String> = Listing::of(pred)?.folders.into_iter().collect();
-    let known: HashSet<&String> = videos.iter().collect();
-    let mut extra_videos: Vec<String> = predicted
+    let predicted = Listing::of(pred)?.folders;
+    let extra_videos: Vec<String> = predicted
         .iter()
-        .filter(|video| !known.contains(video))
+        .filter(|video| find(&videos, video).is_none())
         .cloned()
         .collect();
-    extra_videos.sort();
+    if extra_videos.len() == predicted.len() {
+        return Err(ScoreError::NothingInCommon {
+            nearer: nearer(pred, &videos).or_else(|| nearer(&gt, &predicted)),
+            gt_first: videos.first().cloned().unwrap_or_default(),
+            pred_first: predicted.first().cloned(),
+            gt,
+            pred: pred.to_owned(),
+        });
+    }
     let mut plan = Plan {
         sources: Vec::new(),
         videos_total: videos.len(),
@@ -94,137 +95,189 @@ pub(super) fn plan(gt: &Path, pred: &Path, options: &FolderOptions) -> Result<Pl
             ..Missing::default()
         },
         extra_videos,
+        ignored: 0,
         skips_ends: options.protocol == Protocol::Official && !options.with_first_and_last,
         gt,
     };
     for video in videos {
-        plan.add_video(&video, pred, predicted.contains(&video), options)?;
+        let folder = find(&predicted, &video).map(|name| pred.join(name));
+        plan.add_video(&video, folder.as_deref(), options)?;
     }
     Ok(plan)
+}
+
+/// The nearest folder in `dir`, or around it, with a folder of one of these names.
+fn nearer(dir: &Path, names: &[String]) -> Option<PathBuf> {
+    let names: HashSet<&String> = names.iter().collect();
+    let fits = |path: &Path| {
+        let inside = Listing::of(path).unwrap_or_default().folders;
+        inside.iter().any(|name| names.contains(name))
+    };
+    let mut level = vec![dir.to_owned()];
+    for _ in 0..4 {
+        let inside = level.iter().flat_map(|path| {
+            let folders = Listing::of(path).unwrap_or_default().folders;
+            folders.into_iter().map(|name| path.join(name))
+        });
+        level = inside.take(1000).collect();
+        if let Some(found) = level.iter().find(|path| fits(path)) {
+            return Some(found.clone());
+        }
+    }
+    let around = dir.ancestors().skip(1).take(3).filter(|path| path.is_dir());
+    around.map(Path::to_owned).find(|path| fits(path))
 }
 
 impl Plan {
     fn add_video(
         &mut self,
         video: &str,
-        pred: &Path,
-        predicted: bool,
+        pred: Option<&Path>,
         options: &FolderOptions,
     ) -> Result<(), ScoreError> {
-        let (gt, pred) = (self.gt.join(video), pred.join(video));
-        let listing = Listing::of(&gt)?;
-        let layout = listing.layout(&gt)?;
-        let found = match predicted {
-            true => Listing::of(&pred)?,
-            false => Listing::default(),
-        };
-        if predicted {
-            let other = match layout {
-                Layout::SaV => found.folders.is_empty() && !found.pngs.is_empty(),
-                Layout::Davis => found.pngs.is_empty() && !found.folders.is_empty(),
-            };
-            if other {
-                let pred_layout = found.layout(&pred)?;
-                return Err(ScoreError::LayoutMismatch {
-                    video: video.to_owned(),
-                    gt: layout.name(),
-                    pred: pred_layout.name(),
-                    path: pred,
-                });
-            }
-        } else {
-            self.missing.videos.push(video.to_owned());
+        let gt = self.gt.join(video);
+        let truth = MaskFolder::of(&gt)?;
+        self.ignored += truth.ignored.len();
+        let found = pred.map(MaskFolder::of).transpose()?;
+        match (&found, pred) {
+            (Some(found), _) => self.ignored += found.ignored.len(),
+            (None, _) => self.missing.videos.push(video.to_owned()),
         }
-        match layout {
-            Layout::Davis => {
-                let source = Source {
-                    video: video.to_owned(),
-                    object: None,
-                    layout,
-                    gt,
-                    pred,
-                    frames: Vec::new(),
-                };
-                self.add_source(
-                    source,
-                    listing.pngs,
-                    predicted.then_some(found.pngs),
-                    options,
-                );
-            }
-            Layout::SaV => {
-                for object in listing.folders {
-                    let source = Source {
+        match truth.one_way(&gt)? {
+            Masks::LabelMaps(maps) => self.add_maps(video, maps, found, options),
+            Masks::PerObject(objects) => {
+                if let (Some(found), Some(pred)) = (&found, pred)
+                    && found.objects.is_empty()
+                    && !found.maps.is_empty()
+                {
+                    return Err(ScoreError::LayoutMismatch {
                         video: video.to_owned(),
-                        gt: gt.join(&object),
-                        pred: pred.join(&object),
-                        layout,
-                        frames: Vec::new(),
-                        object: Some(object),
-                    };
-                    self.add_object(source, predicted, &found, options)?;
+                        path: pred.to_owned(),
+                    });
                 }
+                for (object, masks) in objects {
+                    self.add_object(video, object, masks, found.as_ref(), options)?;
+                }
+                Ok(())
             }
         }
-        Ok(())
     }
 
     fn add_object(
         &mut self,
-        source: Source,
-        video_predicted: bool,
-        found: &Listing,
+        video: &str,
+        object: String,
+        masks: Vec<PathBuf>,
+        found: Option<&MaskFolder>,
         options: &FolderOptions,
     ) -> Result<(), ScoreError> {
-        let annotated = Listing::of(&source.gt)?.pngs;
-        if annotated.is_empty() {
-            return Err(ScoreError::NoFrames { path: source.gt });
+        if masks.is_empty() {
+            return Err(ScoreError::NoFrames {
+                path: self.gt.join(video).join(object),
+            });
         }
-        let object = source.object.clone().unwrap_or_default();
-        let files = match found.folders.binary_search(&object) {
-            Ok(_) => Some(Listing::of(&source.pred)?.pngs),
-            Err(_) => {
-                if video_predicted {
-                    let name = format!("{}/{object}", source.video);
-                    self.missing.objects.push(name);
-                }
-                None
-            }
+        let name = format!("{video}/{object}");
+        let folder = found.map(|found| {
+            let folders = found.objects.iter();
+            folders.into_iter().find(|(other, _)| *other == object)
+        });
+        if folder == Some(None) {
+            self.missing.objects.push(name.clone());
+        }
+        let files = folder.flatten().map(|(_, masks)| by_name(masks));
+        let source = Source {
+            video: video.to_owned(),
+            object: Some(object),
+            folders: None,
+            frames: Vec::new(),
         };
-        self.add_source(source, annotated, files, options);
+        self.add_source(source, &name, masks, files.transpose()?, options);
         Ok(())
     }
 
-    /// Adds a source with the frames that count; `files` are the predicted files, `None` where the
+    /// A video of label maps. Predictions per object are taken before maps where both are there:
+    /// they may overlap.
+    fn add_maps(
+        &mut self,
+        video: &str,
+        maps: Vec<PathBuf>,
+        found: Option<MaskFolder>,
+        options: &FolderOptions,
+    ) -> Result<(), ScoreError> {
+        let mut source = Source {
+            video: video.to_owned(),
+            object: None,
+            folders: None,
+            frames: Vec::new(),
+        };
+        let Some(found) = found else {
+            self.add_source(source, video, maps, None, options);
+            return Ok(());
+        };
+        if found.objects.iter().all(|(_, masks)| masks.is_empty()) {
+            let files = by_name(&found.maps)?;
+            self.add_source(source, video, maps, Some(files), options);
+            return Ok(());
+        }
+        let mut folders = BTreeMap::new();
+        let mut files: HashMap<String, BTreeMap<u32, PathBuf>> = HashMap::new();
+        for (object, masks) in found.objects {
+            let Ok(label) = canonical(&object).parse::<u32>() else {
+                self.ignored += 1;
+                continue;
+            };
+            for (name, path) in by_name(&masks)? {
+                files.entry(name).or_default().insert(label, path);
+            }
+            folders.insert(label, object);
+        }
+        source.folders = Some(folders);
+        let rule = rule(options, maps.len());
+        for (position, gt) in maps.into_iter().enumerate() {
+            let counts = rule.includes(position);
+            self.frames_total += usize::from(counts);
+            let name = canonical(&stem(&gt));
+            source.frames.push(Frame {
+                pred: Predicted::PerObject(files.remove(&name).unwrap_or_default()),
+                gt,
+                counts,
+            });
+        }
+        self.sources.push(source);
+        Ok(())
+    }
+
+    /// Adds a source with its frames; `files` are the predicted files by name, `None` where the
     /// folder itself is missing.
     fn add_source(
         &mut self,
         mut source: Source,
-        annotated: Vec<String>,
-        files: Option<Vec<String>>,
+        folder: &str,
+        annotated: Vec<PathBuf>,
+        files: Option<HashMap<String, PathBuf>>,
         options: &FolderOptions,
     ) {
         let rule = rule(options, annotated.len());
-        let folder = match &source.object {
-            Some(object) => format!("{}/{object}", source.video),
-            None => source.video.clone(),
-        };
-        for (position, name) in annotated.into_iter().enumerate() {
-            if !rule.includes(position) {
-                continue;
-            }
-            self.frames_total += 1;
+        for (position, gt) in annotated.into_iter().enumerate() {
+            let mut counts = rule.includes(position);
+            self.frames_total += usize::from(counts);
             let Some(files) = &files else {
                 continue;
             };
-            let predicted = files.binary_search(&name).is_ok();
-            if !predicted {
+            let file = files.get(&canonical(&stem(&gt))).cloned();
+            if file.is_none() && counts {
+                let name = gt.file_name().unwrap_or_default().to_string_lossy();
                 self.missing.frames.push(format!("{folder}/{name}"));
+                // Upstream counts a frame without prediction as 0; the official rules have no such
+                // frame, so a partial run leaves it out.
+                counts = options.protocol == Protocol::Upstream;
             }
-            // Upstream counts a frame without prediction as 0; the official rules have no such
-            // frame, so a partial run leaves it out.
-            if predicted || options.protocol == Protocol::Upstream {
-                source.frames.push(Frame { name, predicted });
+            if counts || source.object.is_none() {
+                source.frames.push(Frame {
+                    gt,
+                    pred: file.map_or(Predicted::Missing, Predicted::File),
+                    counts,
+                });
             }
         }
         if files.is_some() {
@@ -233,61 +286,26 @@ impl Plan {
     }
 }
 
-impl Listing {
-    fn of(path: &Path) -> Result<Self, ScoreError> {
-        let failed = |source| ScoreError::List {
-            path: path.to_owned(),
-            source,
-        };
-        let mut listing = Self::default();
-        for entry in std::fs::read_dir(path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let Ok(name) = entry.file_name().into_string() else {
-                return Err(ScoreError::Name { path: entry.path() });
-            };
-            if name.starts_with('.') {
-                continue;
-            }
-            let kind = entry.file_type().map_err(failed)?;
-            let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
-            if is_folder {
-                listing.folders.push(name);
-            } else if name.ends_with(".png") {
-                listing.pngs.push(name);
-            }
-        }
-        listing.folders.sort();
-        listing.pngs.sort();
-        Ok(listing)
-    }
-
-    /// The layout of a video folder that lists these names.
-    fn layout(&self, path: &Path) -> Result<Layout, ScoreError> {
-        let path = || path.to_owned();
-        match (self.folders.is_empty(), self.pngs.is_empty()) {
-            (true, true) => Err(ScoreError::NoFrames { path: path() }),
-            (false, true) => Ok(Layout::SaV),
-            (true, false) => Ok(Layout::Davis),
-            (false, false) => Err(ScoreError::MixedLayout { path: path() }),
+/// Files by their names, zeros in front left out.
+fn by_name(files: &[PathBuf]) -> Result<HashMap<String, PathBuf>, DatasetError> {
+    let mut found = HashMap::with_capacity(files.len());
+    for path in files {
+        if let Some(first) = found.insert(canonical(&stem(path)), path.clone()) {
+            return Err(DatasetError::AnnotationTwice {
+                first,
+                second: path.clone(),
+            });
         }
     }
+    Ok(found)
 }
 
 fn check_folder(path: &Path, role: &'static str) -> Result<(), ScoreError> {
-    match path.is_dir() {
-        true => Ok(()),
-        false => Err(ScoreError::NotAFolder {
-            role,
-            path: path.to_owned(),
-        }),
+    if path.is_dir() {
+        return Ok(());
     }
-}
-
-/// The folder of video folders: the given one, or the annotations inside a split folder.
-fn annotation_folder(path: &Path) -> PathBuf {
-    ["Annotations_6fps", "Annotations/480p", "Annotations"]
-        .iter()
-        .map(|inner| path.join(inner))
-        .find(|inner| inner.is_dir())
-        .unwrap_or_else(|| path.to_owned())
+    Err(ScoreError::NotAFolder {
+        role,
+        path: path.to_owned(),
+    })
 }

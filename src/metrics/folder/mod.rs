@@ -1,9 +1,14 @@
 //! Scoring a folder of predicted masks against a folder of ground truth.
 //!
-//! Both folders are in SA-V layout (`video/object/frame.png`, one binary mask per file) or in DAVIS
-//! layout (`video/frame.png`, values are object numbers), found out per video. What is scored is
-//! what the ground truth annotates; predictions of other frames are ignored. Strict unless told
-//! otherwise: whatever is lacking is an error that names it. Frames are scored on all cores.
+//! Masks are filed per object (`video/object/frame.png`, SA-V) or as label maps (`video/frame.png`,
+//! DAVIS), found out per video; predictions per object are taken for a ground truth of label maps
+//! too. Ground truth and predictions are paired by name. What is scored is what the ground truth
+//! annotates; predictions of other frames are ignored. Strict unless told otherwise: whatever is
+//! lacking is an error that names it. Frames are scored on all cores.
+//!
+//! In label maps 255 is void where it occurs beside objects: nobody is scored on it, and those
+//! pixels count as background in the ground truth, as in davis2017-evaluation's semi-supervised
+//! task and VOST. Alone it is an object (DAVIS 2016).
 //!
 //! The official evaluator's `results.csv`, a JSON report and a table are rendered by [`report`].
 
@@ -11,14 +16,15 @@ mod layout;
 pub mod report;
 
 use super::error::{Missing, ScoreError};
-use super::png_labels::{LabelImage, MaskReader};
 use super::protocol::{
     FrameOutcome, FrameRule, GlobalScore, ObjectAccumulator, ObjectScore, Outcome, Protocol,
 };
 use super::{Scorer, SizeMismatch, resize};
-use layout::{Frame, Layout, Plan, Source};
+use crate::dataset::{Labels, VOID};
+use crate::media::image::{LabelMap, LabelReader};
+use layout::{Frame, Plan, Predicted, Source};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -67,7 +73,7 @@ impl Coverage {
 }
 
 /// The scores of a folder.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FolderScores {
     /// The folder of videos that was taken as ground truth.
     pub gt: PathBuf,
@@ -89,8 +95,14 @@ pub struct FolderScores {
     pub missing: Missing,
     /// Videos among the predictions that the ground truth does not have; they are ignored.
     pub extra_videos: Vec<String>,
-    /// Whether a video in DAVIS layout has the object number 255.
-    has_object_255: bool,
+    /// Videos of which only first masks are there, so that nothing can be scored.
+    pub hidden: Vec<String>,
+    /// Videos in which 255 is void.
+    void_videos: usize,
+    /// Videos whose predictions have none of the ground truth's labels.
+    strangers: Vec<String>,
+    /// Copies and foreign files that were left out.
+    ignored: usize,
 }
 
 /// Scores the predictions of `pred` against the ground truth of `gt`. `gt` is the folder of video
@@ -125,10 +137,13 @@ pub fn score_folders(
 
 /// What one mask file gave: the objects in its ground truth or prediction. Objects that are in
 /// neither are not listed.
+#[derive(Default)]
 struct FrameResult {
-    /// There is no prediction; the outcomes only tell what the ground truth holds.
-    missing: bool,
-    objects: Vec<(u8, FrameOutcome)>,
+    objects: Vec<(u32, FrameOutcome)>,
+    /// Labels of the ground truth (label maps).
+    gt_labels: BTreeSet<u32>,
+    /// Labels of the prediction (label maps).
+    pred_labels: BTreeSet<u32>,
 }
 
 /// Scores every frame of every source, in parallel; the results come in order.
@@ -167,9 +182,9 @@ fn score_frames(
 #[derive(Default)]
 struct FrameScorer {
     scorer: Scorer,
-    reader: MaskReader,
-    gt: LabelImage,
-    pred: LabelImage,
+    reader: LabelReader,
+    gt: LabelMap,
+    pred: LabelMap,
 }
 
 impl FrameScorer {
@@ -179,51 +194,74 @@ impl FrameScorer {
         frame: &Frame,
         protocol: Protocol,
     ) -> Result<FrameResult, ScoreError> {
-        let gt_path = source.gt.join(&frame.name);
-        let pred_path = source.pred.join(&frame.name);
-        self.read(&gt_path, source.layout, false)?;
-        if frame.predicted {
-            self.read(&pred_path, source.layout, true)?;
-            self.match_sizes(gt_path, pred_path, protocol)?;
-        } else {
-            self.pred.pixels.clear();
+        let mut result = FrameResult::default();
+        if source.object.is_some() {
+            self.reader.binary(&frame.gt, &mut self.gt)?;
+            self.read_prediction(frame, protocol, true)?;
+            let outcome = self.outcome(protocol, |v| v != 0, |v| v != 0);
+            if outcome.in_gt || outcome.in_pred {
+                result.objects.push((1, outcome));
+            }
+            return Ok(result);
         }
-        let objects = match source.layout {
-            Layout::SaV => {
-                let outcome = self.outcome(protocol, |v| v != 0);
-                let present = outcome.in_gt || outcome.in_pred;
-                present.then_some((1, outcome)).into_iter().collect()
+        self.reader.labels(&frame.gt, &mut self.gt)?;
+        result.gt_labels = self.gt.labels();
+        if !frame.counts {
+            return Ok(result);
+        }
+        let Predicted::PerObject(files) = &frame.pred else {
+            self.read_prediction(frame, protocol, false)?;
+            result.pred_labels = self.pred.labels();
+            for &label in result.gt_labels.union(&result.pred_labels) {
+                let outcome = self.outcome(protocol, |v| v == label, |v| v == label);
+                result.objects.push((label, outcome));
             }
-            Layout::Davis => {
-                let mut present = [false; 256];
-                mark_present(&self.gt.pixels, &mut present);
-                mark_present(&self.pred.pixels, &mut present);
-                (1..=u8::MAX)
-                    .filter(|&id| present[usize::from(id)])
-                    .map(|id| (id, self.outcome(protocol, |v| v == id)))
-                    .collect()
-            }
+            return Ok(result);
         };
-        Ok(FrameResult {
-            missing: !frame.predicted,
-            objects,
-        })
+        let folders = files.keys().copied().collect();
+        for &label in result.gt_labels.union(&folders) {
+            let outcome = if let Some(path) = files.get(&label) {
+                self.reader.binary(path, &mut self.pred)?;
+                self.match_sizes(&frame.gt, path, protocol)?;
+                self.outcome(protocol, |v| v == label, |v| v != 0)
+            } else {
+                self.pred.data.clear();
+                self.outcome(protocol, |v| v == label, |v| v != 0)
+            };
+            if outcome.in_pred {
+                result.pred_labels.insert(label);
+            }
+            if outcome.in_gt || outcome.in_pred {
+                result.objects.push((label, outcome));
+            }
+        }
+        Ok(result)
     }
 
-    fn read(&mut self, path: &Path, layout: Layout, pred: bool) -> Result<(), ScoreError> {
-        let out = if pred { &mut self.pred } else { &mut self.gt };
-        match layout {
-            Layout::SaV => self.reader.read_binary(path, out)?,
-            Layout::Davis => self.reader.read_labels(path, out)?,
+    /// Reads the prediction at the ground truth's size; a missing one has no pixels.
+    fn read_prediction(
+        &mut self,
+        frame: &Frame,
+        protocol: Protocol,
+        binary: bool,
+    ) -> Result<(), ScoreError> {
+        let Predicted::File(path) = &frame.pred else {
+            self.pred.data.clear();
+            return Ok(());
+        };
+        if binary {
+            self.reader.binary(path, &mut self.pred)?;
+        } else {
+            self.reader.labels(path, &mut self.pred)?;
         }
-        Ok(())
+        self.match_sizes(&frame.gt, path, protocol)
     }
 
     /// Brings the prediction to the ground truth's size where the protocol allows it.
     fn match_sizes(
         &mut self,
-        gt_path: PathBuf,
-        pred_path: PathBuf,
+        gt_path: &Path,
+        pred_path: &Path,
         protocol: Protocol,
     ) -> Result<(), ScoreError> {
         let (gt, pred) = (&self.gt, &mut self.pred);
@@ -232,8 +270,8 @@ impl FrameScorer {
         }
         match protocol {
             Protocol::Official => Err(ScoreError::Size {
-                gt: gt_path,
-                pred: pred_path,
+                gt: gt_path.to_owned(),
+                pred: pred_path.to_owned(),
                 sizes: SizeMismatch {
                     gt_height: gt.height,
                     gt_width: gt.width,
@@ -243,40 +281,25 @@ impl FrameScorer {
             }),
             Protocol::Upstream => {
                 let (from, to) = ((pred.height, pred.width), (gt.height, gt.width));
-                pred.pixels = resize::nearest(&pred.pixels, from, to);
+                pred.data = resize::nearest(&pred.data, from, to);
                 (pred.height, pred.width) = to;
                 Ok(())
             }
         }
     }
 
-    /// The outcome of the object whose pixels `is_object` accepts.
+    /// The outcome of the object whose pixels the two rules accept.
     fn outcome(
         &mut self,
         protocol: Protocol,
-        is_object: impl Fn(u8) -> bool + Copy,
+        in_gt: impl Fn(u32) -> bool + Copy,
+        in_pred: impl Fn(u32) -> bool + Copy,
     ) -> FrameOutcome {
         let (height, width) = (self.gt.height, self.gt.width);
         let scorer = &mut self.scorer;
-        scorer.gt.pack(height, width, &self.gt.pixels, is_object);
-        scorer
-            .pred
-            .pack(height, width, &self.pred.pixels, is_object);
+        scorer.gt.pack(height, width, &self.gt.data, in_gt);
+        scorer.pred.pack(height, width, &self.pred.data, in_pred);
         scorer.outcome(protocol)
-    }
-}
-
-/// Marks the values that occur.
-fn mark_present(pixels: &[u8], present: &mut [bool; 256]) {
-    for chunk in pixels.chunks(32) {
-        let first = chunk.first().copied().unwrap_or(0);
-        present[usize::from(first)] = true;
-        // Most stretches hold one value only.
-        if chunk.iter().fold(0, |acc, &v| acc | (v ^ first)) != 0 {
-            for &value in chunk {
-                present[usize::from(value)] = true;
-            }
-        }
     }
 }
 
@@ -287,86 +310,201 @@ fn gather(
     options: &FolderOptions,
 ) -> Result<FolderScores, ScoreError> {
     let mut results = results.into_iter();
-    let mut objects = Vec::new();
-    let mut dropped = Vec::new();
-    let mut has_object_255 = false;
-    let mut coverage = Coverage {
-        videos_total: plan.videos_total,
-        frames_total: plan.frames_total,
-        ..Coverage::default()
-    };
-    let mut last_video = None;
-    for source in plan.sources {
-        let mut accumulators: BTreeMap<u8, ObjectAccumulator> = BTreeMap::new();
-        if source.layout == Layout::SaV {
-            accumulators.insert(1, ObjectAccumulator::new(options.protocol));
-        }
-        for result in results.by_ref().take(source.frames.len()) {
-            coverage.frames += usize::from(!result.missing);
-            for (id, _) in &result.objects {
-                accumulators
-                    .entry(*id)
-                    .or_insert_with(|| ObjectAccumulator::new(options.protocol));
-            }
-            for (id, accumulator) in &mut accumulators {
-                let listed = result.objects.iter().find(|(other, _)| other == id);
-                let outcome = listed.map_or(FrameOutcome::ABSENT, |(_, outcome)| *outcome);
-                match result.missing {
-                    true => accumulator.push_missing(outcome.in_gt),
-                    false => {
-                        accumulator.push(outcome);
-                    }
-                }
-            }
-        }
-        for (id, accumulator) in accumulators {
-            let object = source.object.clone().unwrap_or_else(|| id.to_string());
-            match accumulator.outcome() {
-                Outcome::Scored(score) => {
-                    has_object_255 |= source.layout == Layout::Davis && id == u8::MAX;
-                    objects.push(ScoredObject {
-                        video: source.video.clone(),
-                        object,
-                        score,
-                    });
-                }
-                // In DAVIS layout an object without ground truth is a label the prediction made
-                // up; the official evaluator does not report it either.
-                Outcome::NeverInGroundTruth | Outcome::MissingPredictions(_) => {
-                    if source.layout == Layout::SaV {
-                        dropped.push(format!("{}/{object}", source.video));
-                    }
-                }
-            }
-        }
-        let any = source.frames.iter().any(|frame| frame.predicted);
-        if any && last_video.as_ref() != Some(&source.video) {
-            coverage.videos += 1;
-            last_video = Some(source.video);
-        }
-    }
-    let global = GlobalScore::of(objects.iter().map(|o| o.score)).ok_or_else(|| {
-        ScoreError::NothingScored {
-            gt: plan.gt.clone(),
-            pred: plan.missing.pred.clone(),
-        }
-    })?;
-    Ok(FolderScores {
+    let mut scores = FolderScores {
         gt: plan.gt,
         pred: plan.missing.pred.clone(),
         protocol: options.protocol,
         skipped_first_and_last: plan.skips_ends,
-        global,
-        objects,
-        dropped,
-        coverage,
+        coverage: Coverage {
+            videos_total: plan.videos_total,
+            frames_total: plan.frames_total,
+            ..Coverage::default()
+        },
         missing: plan.missing,
         extra_videos: plan.extra_videos,
-        has_object_255,
-    })
+        ignored: plan.ignored,
+        ..FolderScores::default()
+    };
+    let mut labels = (BTreeSet::new(), BTreeSet::new());
+    let mut last_video = None;
+    for source in plan.sources {
+        let results: Vec<FrameResult> = results.by_ref().take(source.frames.len()).collect();
+        let any = source
+            .frames
+            .iter()
+            .any(|frame| frame.pred != Predicted::Missing);
+        if any && last_video.as_ref() != Some(&source.video) {
+            scores.coverage.videos += 1;
+            last_video = Some(source.video.clone());
+        }
+        if source.object.is_some() {
+            scores.add_object(&source, &results, options);
+        } else {
+            scores.add_maps(&source, &results, options, &mut labels);
+        }
+    }
+    if !options.partial && !scores.missing.is_empty() {
+        return Err(ScoreError::Missing(scores.missing));
+    }
+    let (truth, predicted) = labels;
+    if !predicted.is_empty() && !truth.is_empty() && truth.is_disjoint(&predicted) {
+        return Err(ScoreError::OtherLabels {
+            gt: truth.into_iter().collect(),
+            pred: predicted.into_iter().collect(),
+        });
+    }
+    match GlobalScore::of(scores.objects.iter().map(|o| o.score)) {
+        Some(global) => scores.global = global,
+        None if !scores.hidden.is_empty() => {
+            return Err(ScoreError::Hidden { gt: scores.gt });
+        }
+        None => {
+            return Err(ScoreError::NothingScored {
+                gt: scores.gt,
+                pred: scores.pred,
+            });
+        }
+    }
+    Ok(scores)
 }
 
 impl FolderScores {
+    fn add_object(&mut self, source: &Source, results: &[FrameResult], options: &FolderOptions) {
+        let mut accumulator = ObjectAccumulator::new(options.protocol);
+        for (frame, result) in source.frames.iter().zip(results) {
+            let outcome = result.objects.first().map(|(_, outcome)| *outcome);
+            let outcome = outcome.unwrap_or(FrameOutcome::ABSENT);
+            if frame.pred == Predicted::Missing {
+                accumulator.push_missing(outcome.in_gt);
+            } else {
+                self.coverage.frames += 1;
+                accumulator.push(outcome);
+            }
+        }
+        let object = source.object.clone().unwrap_or_default();
+        match accumulator.outcome() {
+            Outcome::Scored(score) => self.objects.push(ScoredObject {
+                video: source.video.clone(),
+                object,
+                score,
+            }),
+            Outcome::NeverInGroundTruth | Outcome::PromptOnly | Outcome::MissingPredictions(_) => {
+                self.dropped.push(format!("{}/{object}", source.video));
+            }
+        }
+    }
+
+    fn add_maps(
+        &mut self,
+        source: &Source,
+        results: &[FrameResult],
+        options: &FolderOptions,
+        (truth, predicted): &mut (BTreeSet<u32>, BTreeSet<u32>),
+    ) {
+        let maps: Vec<BTreeSet<u32>> = results.iter().map(|r| r.gt_labels.clone()).collect();
+        let found = Labels::of(&maps);
+        self.void_videos += usize::from(found.void);
+        if found.first_masks_only {
+            self.hidden.push(source.video.clone());
+            return;
+        }
+        let own: BTreeSet<u32> = results
+            .iter()
+            .flat_map(|result| result.pred_labels.iter().copied())
+            .filter(|&label| !(found.void && label == VOID))
+            .collect();
+        if !own.is_empty() && own.is_disjoint(&found.objects) {
+            self.strangers.push(source.video.clone());
+        }
+        truth.extend(&found.objects);
+        predicted.extend(&own);
+        if let Some(folders) = &source.folders {
+            for label in found
+                .objects
+                .iter()
+                .filter(|label| !folders.contains_key(label))
+            {
+                self.missing
+                    .objects
+                    .push(format!("{}/{label}", source.video));
+            }
+        }
+        let counted = source.frames.iter().zip(results);
+        let counted: Vec<_> = counted.filter(|(frame, _)| frame.counts).collect();
+        for (frame, _) in &counted {
+            let whole = match (&frame.pred, &source.folders) {
+                (Predicted::PerObject(files), Some(folders)) => {
+                    let lacking = found.objects.iter().filter_map(|label| {
+                        let folder = folders.get(label)?;
+                        (!files.contains_key(label)).then_some(folder)
+                    });
+                    let name = frame.gt.file_name().unwrap_or_default().to_string_lossy();
+                    let before = self.missing.frames.len();
+                    let lacking = lacking.map(|f| format!("{}/{f}/{name}", source.video));
+                    self.missing.frames.extend(lacking);
+                    self.missing.frames.len() == before
+                }
+                (pred, _) => *pred != Predicted::Missing,
+            };
+            self.coverage.frames += usize::from(whole);
+        }
+        for label in found.objects {
+            let mut accumulator = ObjectAccumulator::new(options.protocol);
+            for (frame, result) in &counted {
+                let listed = result.objects.iter().find(|(other, _)| *other == label);
+                let outcome = listed.map_or(FrameOutcome::ABSENT, |(_, outcome)| *outcome);
+                let there = match &frame.pred {
+                    Predicted::Missing => false,
+                    Predicted::File(_) => true,
+                    Predicted::PerObject(files) => files.contains_key(&label),
+                };
+                if there {
+                    accumulator.push(outcome);
+                } else if options.protocol == Protocol::Upstream {
+                    accumulator.push_missing(outcome.in_gt);
+                }
+            }
+            // An object that is in no frame that counts is not reported by the official evaluator
+            // either.
+            if let Outcome::Scored(score) = accumulator.outcome() {
+                self.objects.push(ScoredObject {
+                    video: source.video.clone(),
+                    object: label.to_string(),
+                    score,
+                });
+            }
+        }
+    }
+}
+
+impl FolderScores {
+    /// The scores of objects that a run tracked, from so many mask files; `None` without objects.
+    pub fn of_run(
+        split: &Path,
+        pred: &Path,
+        protocol: Protocol,
+        objects: Vec<ScoredObject>,
+        files: usize,
+    ) -> Option<Self> {
+        let videos: BTreeSet<&String> = objects.iter().map(|object| &object.video).collect();
+        let videos = videos.len();
+        Some(Self {
+            gt: split.to_owned(),
+            pred: pred.to_owned(),
+            protocol,
+            skipped_first_and_last: protocol == Protocol::Official,
+            global: GlobalScore::of(objects.iter().map(|object| object.score))?,
+            objects,
+            coverage: Coverage {
+                videos,
+                videos_total: videos,
+                frames: files,
+                frames_total: files,
+            },
+            ..Self::default()
+        })
+    }
+
     /// What a reader of the numbers should know, one sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let names = |names: &[String]| super::error::listed(names, 5);
@@ -392,12 +530,32 @@ impl FolderScores {
                 names(&self.extra_videos)
             ));
         }
-        if self.has_object_255 {
-            warnings.push(
-                "a ground truth holds the value 255 and it was scored as object 255, as the \
-                 official evaluator does; as a void or a binary mask it belongs in another layout"
-                    .to_owned(),
-            );
+        if self.void_videos > 0 {
+            warnings.push(format!(
+                "label 255 stands beside other labels in the ground truth of {} and is void: not \
+                 scored, its pixels are background",
+                counted(self.void_videos, "video")
+            ));
+        }
+        if !self.hidden.is_empty() {
+            warnings.push(format!(
+                "{} not scored, only the first mask of each object is there: {}",
+                counted(self.hidden.len(), "video"),
+                names(&self.hidden)
+            ));
+        }
+        if !self.strangers.is_empty() {
+            warnings.push(format!(
+                "the predictions of {} have none of the labels of the ground truth: {}",
+                counted(self.strangers.len(), "video"),
+                names(&self.strangers)
+            ));
+        }
+        if self.ignored > 0 {
+            warnings.push(format!(
+                "{} left out: copies, and what systems leave in folders",
+                counted(self.ignored, "file")
+            ));
         }
         if self.protocol == Protocol::Official && !self.skipped_first_and_last {
             warnings.push(

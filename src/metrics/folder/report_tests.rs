@@ -30,7 +30,7 @@ fn scores(objects: &[(&str, &str, f64, f64)]) -> FolderScores {
         },
         missing: Missing::default(),
         extra_videos: Vec::new(),
-        has_object_255: false,
+        ..FolderScores::default()
     }
 }
 

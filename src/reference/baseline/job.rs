@@ -118,7 +118,7 @@ struct PromptEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     mask: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mask_label: Option<u8>,
+    mask_label: Option<u32>,
 }
 
 /// A row that the job asks for, as far as it is known beforehand.

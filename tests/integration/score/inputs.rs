@@ -207,8 +207,8 @@ fn three_values_in_a_mask_of_one_object_are_an_error() {
     write_labels(&folders.path("pred/b/000/00008.png"), 60, 80, &labels);
     assert_eq!(
         folders.data_error(),
-        "pred/b/000/00008.png holds 3 different values (0, 5, 10); in SA-V layout a file is the \
-         mask of one object, with two values at most"
+        "mask pred/b/000/00008.png holds 3 different values (0, 5, 10) where a mask of one object \
+         holds at most two (0 is background); split its objects into one folder each"
     );
 }
 
@@ -226,7 +226,7 @@ fn of_several_damaged_files_the_first_is_named() {
     for _ in 0..10 {
         let text = folders.data_error();
         assert!(
-            text.starts_with("gt/a/001/00004.png is not a whole PNG file: "),
+            text.starts_with("gt/a/001/00004.png is truncated: "),
             "{text}"
         );
     }
@@ -321,10 +321,21 @@ fn folders_that_cannot_be_scored_are_explained() {
     );
     fs::create_dir_all(folders.path("empty/video/object")).unwrap();
     assert!(text_of("empty/video/object", "pred").starts_with("empty/video/object holds no video"));
-    assert!(text_of("empty/video", "pred").starts_with("empty/video/object holds no mask"));
-    assert!(text_of("empty", "pred").starts_with("empty/video/object holds no mask"));
+    let text = text_of("empty/video", "pred");
+    assert!(
+        text.starts_with("empty/video and pred have no video in common"),
+        "{text}"
+    );
+    fs::create_dir_all(folders.path("bare/a")).unwrap();
+    let text = text_of("bare", "pred");
+    assert!(
+        text.starts_with("bare/a holds no masks") && text.ends_with("but nothing"),
+        "{text}"
+    );
+    fs::create_dir_all(folders.path("hollow/a/000")).unwrap();
+    assert!(text_of("hollow", "pred").starts_with("hollow/a holds no masks"));
     write_mask(&folders.path("mixed/a/00000.png"), &square(1, 2));
-    fs::create_dir_all(folders.path("mixed/a/000")).unwrap();
+    write_mask(&folders.path("mixed/a/000/00000.png"), &square(1, 2));
     assert!(text_of("mixed", "pred").starts_with("mixed/a holds both PNG files and folders"));
     for t in 0..3 {
         write_labels(
@@ -334,12 +345,181 @@ fn folders_that_cannot_be_scored_are_explained() {
             &[0, 1, 1, 0],
         );
     }
-    assert!(text_of("davis", "pred").starts_with(
-        "video a: the ground truth is in DAVIS layout but the prediction in pred/a is in SA-V"
-    ));
-    assert!(text_of("gt", "davis").starts_with(
-        "video a: the ground truth is in SA-V layout but the prediction in davis/a is in DAVIS"
-    ));
+    let text = text_of("gt", "davis");
+    assert!(
+        text.starts_with("video a: the ground truth has a folder of masks per object"),
+        "{text}"
+    );
+}
+
+/// Two objects as label maps, and as a folder each: the scores are the same, under either name.
+#[test]
+fn predictions_per_object_are_scored_beside_label_maps() {
+    let folders = Folders::new();
+    let boxes = |t: usize, by: usize| {
+        let first = square(5 + t + by, 12);
+        let second = square(30 + t + by, 20);
+        (first, second)
+    };
+    for t in 0..5 {
+        let name = format!("v/{:05}.png", t * 5);
+        for (side, by) in [("maps", 0), ("guess", 1)] {
+            let (first, second) = boxes(t, by);
+            let value = |i: usize| match (first.as_slice()[i], second.as_slice()[i]) {
+                (_, true) => 7,
+                (true, _) => 1,
+                _ => 0,
+            };
+            let labels: Vec<u8> = (0..4800).map(value).collect();
+            write_labels(&folders.path(&format!("{side}/{name}")), 60, 80, &labels);
+        }
+        let (first, second) = boxes(t, 1);
+        write_mask(&folders.path(&format!("each/v/1/{:05}.png", t * 5)), &first);
+        write_mask(
+            &folders.path(&format!("each/v/007/{:05}.PNG", t * 5)),
+            &second,
+        );
+    }
+    let score = |pred: &str| {
+        let options = FolderOptions::default();
+        scored(&folders.path("maps"), &folders.path(pred), &options)
+    };
+    let as_maps = score("guess").unwrap();
+    let each = score("each").unwrap();
+    assert_eq!(as_maps.objects.len(), 2);
+    assert_eq!(as_maps.objects, each.objects);
+    assert_eq!(each.coverage, as_maps.coverage);
+    // Both in one folder, as a run writes them.
+    for entry in ["1", "007"] {
+        let from = folders.path("each/v").join(entry);
+        fs::rename(from, folders.path("guess/v").join(entry)).unwrap();
+    }
+    assert_eq!(score("guess").unwrap().objects, each.objects);
+    folders.remove("guess/v/007/00010.PNG");
+    let text = score("guess").unwrap_err().to_string();
+    assert!(text.contains("lacks 1 frame (v/007/00010.png)"), "{text}");
+    folders.remove("guess/v/1");
+    let text = score("guess").unwrap_err().to_string();
+    assert!(text.contains("lacks 1 object (v/1), 1 frame"), "{text}");
+}
+
+#[test]
+fn void_is_not_an_object_and_labels_that_differ_are_an_error() {
+    let folders = Folders::new();
+    let write = |side: &str, values: [u8; 2]| {
+        for t in 0..4 {
+            let mask = square(10 + t, 20);
+            let edge = square(8 + t, 24);
+            let value = |i: usize| match (mask.as_slice()[i], edge.as_slice()[i]) {
+                (true, _) => values[0],
+                (_, true) => values[1],
+                _ => 0,
+            };
+            let labels: Vec<u8> = (0..4800).map(value).collect();
+            write_labels(
+                &folders.path(&format!("{side}/v/{t:05}.png")),
+                60,
+                80,
+                &labels,
+            );
+        }
+    };
+    let score = |gt: &str, pred: &str| {
+        scored(
+            &folders.path(gt),
+            &folders.path(pred),
+            &FolderOptions::default(),
+        )
+    };
+    write("void", [1, 255]);
+    write("one", [1, 0]);
+    write("white", [255, 0]);
+    write("two", [2, 0]);
+    let scores = score("void", "one").unwrap();
+    assert_eq!(scores.objects.len(), 1);
+    assert_eq!(
+        (scores.objects[0].object.as_str(), scores.global.jf),
+        ("1", 100.0)
+    );
+    assert!(
+        scores
+            .warnings()
+            .iter()
+            .any(|w| w.contains("255") && w.contains("void"))
+    );
+    // Alone it is an object.
+    assert_eq!(score("white", "white").unwrap().objects[0].object, "255");
+    for (gt, pred, words) in [
+        ("white", "one", "labels {255}, the predictions have {1}"),
+        ("one", "white", "labels {1}, the predictions have {255}"),
+        ("one", "two", "labels {1}, the predictions have {2}"),
+    ] {
+        let error = score(gt, pred).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Data);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    // A tracker that found nothing at all is a bad one, not another data set.
+    write("nothing", [0, 0]);
+    assert_eq!(score("one", "nothing").unwrap().global.j, 0.0);
+}
+
+#[test]
+fn first_masks_alone_are_nothing_to_score_by() {
+    let folders = Folders::new();
+    let map = |label: u8, at: usize| -> Vec<u8> {
+        let mask = square(at, 9);
+        (0..4800)
+            .map(|i| u8::from(mask.as_slice()[i]) * label)
+            .collect()
+    };
+    for (name, label) in [("00000", 1), ("00020", 2), ("00040", 3)] {
+        write_labels(
+            &folders.path(&format!("first/v/{name}.png")),
+            60,
+            80,
+            &map(label, 7),
+        );
+        write_labels(
+            &folders.path(&format!("all/v/{name}.png")),
+            60,
+            80,
+            &map(1, 7),
+        );
+    }
+    let error = scored(
+        &folders.path("first"),
+        &folders.path("all"),
+        &FolderOptions::default(),
+    );
+    let error = error.unwrap_err();
+    assert!(matches!(error, ScoreError::Hidden { .. }), "{error}");
+    assert!(error.to_string().contains("submit the masks"), "{error}");
+}
+
+#[test]
+fn a_folder_that_would_fit_is_named() {
+    let folders = Folders::new();
+    fs::create_dir_all(folders.path("deep/out")).unwrap();
+    fs::rename(folders.path("pred"), folders.path("deep/out/model")).unwrap();
+    let text = |pred: &str| {
+        let options = FolderOptions::default();
+        let error = scored(&folders.path("gt"), &folders.path(pred), &options).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Data);
+        error.to_string()
+    };
+    let fits = format!("did you mean {}?", folders.path("deep/out/model").display());
+    for pred in [
+        "deep",
+        "deep/out",
+        "deep/out/model/a",
+        "deep/out/model/a/000",
+    ] {
+        let text = text(pred);
+        assert!(
+            text.contains("no video in common") && text.ends_with(&fits),
+            "{pred}: {text}"
+        );
+    }
 }
 
 #[test]
@@ -348,7 +528,7 @@ fn nothing_in_common_is_an_error_even_in_a_partial_run() {
     folders.remove("pred");
     fs::create_dir(folders.path("pred")).unwrap();
     let error = folders.score_partial().unwrap_err();
-    assert!(matches!(error, ScoreError::NothingScored { .. }));
+    assert!(matches!(error, ScoreError::NothingInCommon { .. }));
     assert_eq!(error.class(), ErrorClass::Data);
 }
 
