@@ -692,8 +692,8 @@ fn releases_are_read_as_they_are_published() {
 #[test]
 fn a_folder_that_is_no_dataset_is_described() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("sav_000001.mp4"), "").unwrap();
-    fs::write(dir.path().join("sav_000001_manual.json"), "").unwrap();
+    fs::write(dir.path().join("clip.mp4"), "").unwrap();
+    fs::write(dir.path().join("clip.json"), "").unwrap();
     let text = refusal(dir.path(), &SplitOptions::default());
     assert_contains(&text, &["1 .json, 1 .mp4"]);
     let inner = dir.path().join("valid/JPEGImages/v");

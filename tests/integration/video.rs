@@ -382,7 +382,7 @@ fn what_cannot_be_is_said_in_words() {
     }
     let ran = masklet(&["run", "--split-dir", &data, "--prompt-point", "1,1"]);
     assert_eq!(
-        (ran.code, ran.stderr.contains("for a video file")),
+        (ran.code, ran.stderr.contains("are for a video")),
         (2, true),
         "{ran:?}"
     );

@@ -119,10 +119,11 @@ impl LabelReader {
         };
         let mut decoder = png::Decoder::new(Cursor::new(&bytes));
         decoder.set_transformations(Transformations::IDENTITY);
-        let mut reader = decoder.read_info().map_err(failed)?;
-        let (width, height) = reader.info().size();
+        // Before anything behind the size is believed.
+        let (width, height) = decoder.read_header_info().map_err(failed)?.size();
         limits::check_size(width.into(), height.into())
             .map_err(|e| ImageError::damaged(path, e))?;
+        let mut reader = decoder.read_info().map_err(failed)?;
         let length = reader
             .output_buffer_size()
             .ok_or_else(|| ImageError::damaged(path, "its image is larger than memory"))?;

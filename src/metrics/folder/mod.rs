@@ -8,7 +8,8 @@
 //!
 //! In label maps 255 is void where it occurs beside objects: nobody is scored on it, and those
 //! pixels count as background in the ground truth, as in davis2017-evaluation's semi-supervised
-//! task and VOST. Alone it is an object (DAVIS 2016).
+//! task and VOST. Alone it is an object (DAVIS 2016), and where predictions have it too, as the
+//! official evaluator scores it.
 //!
 //! The official evaluator's `results.csv`, a JSON report and a table are rendered by [`report`].
 
@@ -402,7 +403,19 @@ impl FolderScores {
         (truth, predicted): &mut (BTreeSet<u32>, BTreeSet<u32>),
     ) {
         let maps: Vec<BTreeSet<u32>> = results.iter().map(|r| r.gt_labels.clone()).collect();
-        let found = Labels::of(&maps);
+        let mut found = Labels::of(&maps);
+        let shown = results
+            .iter()
+            .any(|result| result.pred_labels.contains(&VOID))
+            || source
+                .folders
+                .as_ref()
+                .is_some_and(|all| all.contains_key(&VOID));
+        if found.void && shown {
+            // Whoever predicts it takes it for an object, and the official evaluator scores it.
+            found.void = false;
+            found.objects.insert(VOID);
+        }
         self.void_videos += usize::from(found.void);
         if found.first_masks_only {
             self.hidden.push(source.video.clone());
@@ -411,7 +424,6 @@ impl FolderScores {
         let own: BTreeSet<u32> = results
             .iter()
             .flat_map(|result| result.pred_labels.iter().copied())
-            .filter(|&label| !(found.void && label == VOID))
             .collect();
         if !own.is_empty() && own.is_disjoint(&found.objects) {
             self.strangers.push(source.video.clone());

@@ -447,7 +447,8 @@ fn void_is_not_an_object_and_labels_that_differ_are_an_error() {
             .iter()
             .any(|w| w.contains("255") && w.contains("void"))
     );
-    // Alone it is an object.
+    // Alone it is an object, and where it is predicted.
+    assert_eq!(score("void", "void").unwrap().objects.len(), 2);
     assert_eq!(score("white", "white").unwrap().objects[0].object, "255");
     for (gt, pred, words) in [
         ("white", "one", "labels {255}, the predictions have {1}"),
