@@ -9,7 +9,7 @@ use std::path::Path;
 /// Opens the video files, or the split where there are none.
 ///
 /// # Errors
-/// Options that do not go together, a folder that is no split, files that are no videos, prompts
+/// Options that do not go together, a folder that is not a split, files that are not videos, prompts
 /// outside of them.
 pub(crate) fn open_split(data: &Data) -> Result<Split> {
     let usage = |text: &str| Err(Error::usage(text));

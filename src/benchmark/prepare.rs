@@ -77,7 +77,7 @@ impl Prepared {
         let on_host = pair.device == DeviceKind::Host;
         if pinned.jpeg_decoder == JpegBy::Nvjpeg && on_host {
             return Err(Error::usage(
-                "--jpeg-decoder nvjpeg needs a GPU, and the run is on the CPU; leave it away",
+                "--jpeg-decoder nvjpeg needs a GPU, and the run is on the CPU; omit it",
             ));
         }
         // Of the whole run, so that every share runs in the same memory.

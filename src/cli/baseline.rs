@@ -75,7 +75,7 @@ pub struct BaselineArgs {
     /// Go on with a baseline that was stopped or has died.
     #[arg(long, conflicts_with = "force")]
     resume: bool,
-    /// Remove the baseline that is there and begin anew.
+    /// Remove the baseline that is there and start over.
     #[arg(long)]
     force: bool,
     /// Only write the job, and print how to run it by hand.
@@ -215,7 +215,7 @@ pub fn after_run(
 /// Runs the command; the number is the exit code.
 ///
 /// # Errors
-/// A folder that is no finished run, a baseline that cannot begin. One that dies is no error.
+/// A folder that is not a finished run, a baseline that cannot begin. One that dies is not an error.
 pub fn baseline(args: &BaselineArgs) -> anyhow::Result<u8> {
     match (run_modes(args), args.exit_code) {
         (Err(error), Some(code)) => {
@@ -421,7 +421,7 @@ impl Keeper<'_> {
     ) -> Result<PyTorchRecord, BaselineError> {
         let wanted = crate::reference::baseline::job::keys(planned);
         read_record(log, offset, &|key| {
-            // A row that an earlier call entered is no surprise.
+            // A row that an earlier call entered is not a surprise.
             wanted.contains(key) || self.folder.is_done(key)
         })
     }

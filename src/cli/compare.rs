@@ -17,7 +17,7 @@ use clap::Args;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// Put runs beside each other: run folders, baselines, CSV files of the Python benchmark.
+/// Compare runs: run folders, baselines, CSV files of the Python benchmark.
 ///
 /// Rows are paired by video, object and model. Every run is set against the first. Runs that are
 /// not alike (device, power mode, image size, precision, frames, objects per frame, …) get no

@@ -55,7 +55,7 @@ pub enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Score predicted masks against ground truth (J and F as the official SA-V evaluator).
     Score(score::ScoreArgs),
-    /// Put runs beside each other: run folders, baselines, old CSV files.
+    /// Compare runs: run folders, baselines, old CSV files.
     Compare(compare::CompareArgs),
     /// Make a run's report.html again from its folder.
     Report(report::ReportArgs),
@@ -63,11 +63,11 @@ pub enum Command {
     Merge(fleet::MergeArgs),
     /// Make a seeded synthetic split in SA-V layout.
     Synth(synth::SynthArgs),
-    /// Look at model bundles.
+    /// Inspect model bundles.
     Bundle(bundle::BundleArgs),
     /// Compile model bundles into TensorRT engines for this device, once.
     Build(Box<build::BuildArgs>),
-    /// Look after the engines that were built.
+    /// Manage built engines.
     Engines(engines::EnginesArgs),
     /// Compare what a backend computes with the CPU backend or with PyTorch.
     Parity(Box<parity::ParityArgs>),

@@ -47,7 +47,7 @@ pub struct DataArgs {
     /// Take the videos in a random order.
     #[arg(long, alias = "shuffle_videos")]
     pub shuffle_videos: bool,
-    /// Seed of that order; asks for it by itself.
+    /// Seed of that order; implies --shuffle-videos.
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
 }

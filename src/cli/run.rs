@@ -57,7 +57,7 @@ pub struct RunArgs {
     /// At most this many frames of each object, counted from its prompt; 0 for all.
     #[arg(long, alias = "max_clip_frames", default_value_t = 0, value_name = "N")]
     max_clip_frames: usize,
-    /// Rounds of every component before the first frame that counts.
+    /// Warm-up iterations per component.
     #[arg(long, default_value_t = 2, value_name = "N")]
     warmup: usize,
     /// Fill holes of up to this many pixels of the low-resolution mask (the reference predictors
@@ -67,7 +67,7 @@ pub struct RunArgs {
     /// Decoder threads.
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     decode_threads: u16,
-    /// Who decodes JPEG frames.
+    /// JPEG decoder.
     #[arg(long, value_enum, default_value_t = JpegBy::Cpu, value_name = "WHO")]
     jpeg_decoder: JpegBy,
     /// Run folder; `runs/<name of the split folder>` without it.

@@ -97,7 +97,7 @@ pub fn score(args: &ScoreArgs) -> anyhow::Result<u8> {
     let scores = scores?;
     print(&render(&scores, args.quiet))?;
     for warning in scores.warnings() {
-        // A closed standard error is no reason to fail.
+        // A closed standard error is not a reason to fail.
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
     // Both are tried, so that one bad place does not cost the other report.
@@ -147,7 +147,7 @@ fn progress_bar(quiet: bool) -> ProgressBar {
     bar
 }
 
-/// Prints to standard output; a reader that has gone away is no error.
+/// Prints to standard output; a reader that has gone away is not an error.
 pub(super) fn print(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -18,7 +18,7 @@ const SAME: f64 = 1e-9;
 /// own numbers.
 ///
 /// # Errors
-/// The folder is no run, its split is not there any more, a mask is missing or damaged.
+/// The folder is not a run, its split is not there any more, a mask is missing or damaged.
 pub fn score(run: &Path, args: &ScoreArgs) -> anyhow::Result<u8> {
     let manifest = read_manifest(run)?;
     let options = &manifest["options"];
@@ -70,7 +70,7 @@ pub fn score(run: &Path, args: &ScoreArgs) -> anyhow::Result<u8> {
             print("equal to the run's own numbers\n")?;
         }
         for note in notes.iter().chain(&differ) {
-            // A closed standard error is no reason to fail.
+            // A closed standard error is not a reason to fail.
             let _ = writeln!(std::io::stderr(), "warning: {tag}: {note}");
         }
         code |= u8::from(!differ.is_empty());
@@ -105,7 +105,7 @@ fn read_manifest(run: &Path) -> Result<Value, Error> {
     let path = run.join("run.json");
     let text = std::fs::read_to_string(&path).data(|| {
         format!(
-            "{} is no run folder: {} cannot be read; give a run folder, or --gt DIR and --pred DIR",
+            "{} is not a run folder: {} cannot be read; give a run folder, or --gt DIR and --pred DIR",
             run.display(),
             path.display()
         )

@@ -145,6 +145,13 @@ impl<'v> FrameSource<'v> {
             ));
         }
         let words = end.damage?;
+        // The header's count is only believed where ffmpeg complained as well.
+        let stated = video.file.as_ref().and_then(|file| file.stated);
+        if let Some(stated) = stated.filter(|stated| read < *stated) {
+            return Some(format!(
+                "{name} ends after {read} of {stated} frames{said}; the frames before were tracked"
+            ));
+        }
         Some(format!(
             "{name} is damaged, frames may be wrong (ffmpeg: {words})"
         ))

@@ -19,7 +19,7 @@ pub enum DatasetError {
         /// Where.
         path: PathBuf,
     },
-    /// The folder is no dataset.
+    /// The folder is not a dataset.
     #[error(
         "{path} holds neither JPEGImages_24fps (SA-V layout) nor JPEGImages (DAVIS layout) but \
          {found}; {}",
@@ -52,7 +52,7 @@ pub enum DatasetError {
         /// Lists that are there.
         known: Vec<String>,
     },
-    /// A list of videos that is no text.
+    /// A list of videos that is not text.
     #[error("{path} is neither UTF-8 nor UTF-16 text; save it as UTF-8, one video a line")]
     NotText {
         /// The list.
@@ -131,7 +131,7 @@ pub enum DatasetError {
         reason: String,
     },
     /// A line of the list (or a name given) cannot be a folder's name.
-    #[error("{place} names video '{id}', which is no plain folder name; write the name alone")]
+    #[error("{place} names video '{id}', which is not a plain folder name; write the name alone")]
     BadName {
         /// Where it stands.
         place: String,

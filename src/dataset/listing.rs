@@ -74,7 +74,7 @@ pub(crate) struct Listing {
     pub folders: Vec<String>,
     /// Files of every kind.
     pub files: Vec<String>,
-    /// What systems and tools left there, and names that are no Unicode text.
+    /// What systems and tools left there, and names that are not Unicode text.
     pub foreign: Vec<String>,
 }
 

@@ -183,7 +183,7 @@ impl Split {
     /// Opens the dataset in `dir` and selects from it.
     ///
     /// # Errors
-    /// A folder or a listed video is missing, nothing is selected, or files do not fit together
+    /// A folder or a listed video is missing, nothing is selected, or files are inconsistent
     /// (see [`DatasetError`]).
     pub fn open(dir: &Path, options: &SplitOptions) -> Result<Self, DatasetError> {
         if !dir.is_dir() {

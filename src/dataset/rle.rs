@@ -115,7 +115,7 @@ pub(super) fn video(id: &str, path: &Path, limit_objects: usize) -> Result<Video
     let bytes = limits::read_file(&json).map_err(|e| read_error(&json, e))?;
     let file: File = serde_json::from_slice(&bytes).map_err(|e| {
         unusable(format!(
-            "{} is no SA-V annotation file: {e}",
+            "{} is not a SA-V annotation file: {e}",
             json.display()
         ))
     })?;

@@ -35,7 +35,7 @@ impl Annotation {
     /// Reads the mask at whatever size it has.
     fn read(&self) -> Result<Mask, ImageError> {
         if let Some(rle) = &self.rle {
-            let words = format!("its mask of frame {} is no run-length code", self.frame);
+            let words = format!("its mask of frame {} is not a run-length code", self.frame);
             return rle
                 .mask()
                 .ok_or_else(|| ImageError::damaged(&self.path, words));

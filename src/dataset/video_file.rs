@@ -1,5 +1,5 @@
 //! Video files and folders of frames as a split: each is a video, every prompt an object, and there
-//! is no ground truth.
+//! is not a ground truth.
 
 use super::listing::Listing;
 use super::pairing::{Frames, stem};

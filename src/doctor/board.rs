@@ -55,7 +55,7 @@ fn release(environment: &Environment) -> Check {
         }
     };
     match version(text) {
-        None => Check::not_checked(HERE, NAME, format!("{text} is no version that is known")),
+        None => Check::not_checked(HERE, NAME, format!("{text} is not a version that is known")),
         Some((major, minor, _)) if major < 36 || (major == 36 && minor < 4) => Check::failure(
             HERE,
             NAME,

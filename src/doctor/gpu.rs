@@ -262,12 +262,12 @@ fn others(root: &SystemRoot, ordinal: usize, hardware: bool) -> Check {
         bytes(held),
         names.join(", ")
     );
-    // A desktop's few megabytes are no matter; a second user of the GPU is.
+    // A desktop's few megabytes do not matter; a second user of the GPU is.
     match held > (64 << 20) {
         true => Check::warning(
             HERE,
             NAME,
-            format!("{found}; their work is in this one's times"),
+            format!("{found}; they distort timings"),
             format!("kill {}   # if it may end", first.pid),
         ),
         false => Check::ok(HERE, NAME, found),

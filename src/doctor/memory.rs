@@ -97,7 +97,7 @@ fn contiguous(root: &SystemRoot, jetson: bool) -> Check {
         bytes(largest)
     );
     let available = SystemMemory::read(root).available_bytes.get();
-    // The page cache holds memory that is not in free blocks: little alone is no sign.
+    // The page cache holds memory that is not in free blocks: little alone is not a sign.
     let fragmented = jetson && free < (512 << 20) && available.is_some_and(|all| all > (1 << 30));
     match fragmented {
         true => Check::warning(

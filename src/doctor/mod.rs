@@ -3,7 +3,7 @@
 //!
 //! [`examine`] looks and changes nothing: it takes no GPU memory, writes no file and starts no
 //! other program. Every line says what was found and, where something is to be done, the command
-//! that does it. A machine without a GPU is no fault: the CPU backend is there for it.
+//! that does it. A machine without a GPU is not a fault: the CPU backend is there for it.
 
 mod board;
 mod gpu;

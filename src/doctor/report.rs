@@ -215,8 +215,8 @@ impl DoctorReport {
             }
         }
         let verdict = match (self.failures, self.warnings) {
-            (0, 0) => "Nothing stands in the way.",
-            (0, _) => "Nothing stands in the way; the warnings cost speed or certainty.",
+            (0, 0) => "No problems found.",
+            (0, _) => "No problems found; the warnings cost speed or certainty.",
             _ => "What is marked as failure will not work before it is fixed.",
         };
         let _ = writeln!(

@@ -59,7 +59,7 @@ fn a_board_in_its_fastest_mode_with_fixed_clocks_is_fine() {
                 JetPack::Five => assert_eq!(release, Outcome::Failure, "{place}"),
                 _ => assert_eq!(release, Outcome::Ok, "{place}"),
             }
-            // The tree's own list of GPU clients: the desktop's 20 MiB are no matter.
+            // The tree's own list of GPU clients: the desktop's 20 MiB do not matter.
             expect(
                 &report,
                 "other GPU programs",

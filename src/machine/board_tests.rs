@@ -240,7 +240,7 @@ fn a_clock_that_falls_under_load_is_an_event_at_its_second() {
         (1000, 10, 306), // idle: slow because nothing is to do
         (1000, 95, 612), // one sample: the governor on its way up
         (1000, 95, 1020),
-        (1000, 96, 1000), // 2 % below is no throttling
+        (1000, 96, 1000), // 2 % below is not throttling
         (1000, 97, 612),  // second 5: it falls
         (1000, 97, 510),
         (1000, 97, 510),

@@ -323,7 +323,7 @@ impl Drop for Telemetry {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of the watcher is no reason for one here; its samples stand.
+            // A panic of the watcher is not a reason for one here; its samples stand.
             let _ = thread.join();
         }
     }

@@ -163,7 +163,7 @@ impl Probe {
             }
         }
         let bytes = self.buffer.get(..length).unwrap_or_default();
-        std::str::from_utf8(bytes).map_err(|_| format!("{} is no text", self.shown))
+        std::str::from_utf8(bytes).map_err(|_| format!("{} is not text", self.shown))
     }
 
     /// The number that it holds now.

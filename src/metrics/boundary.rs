@@ -9,7 +9,7 @@
 //! | no outline on one side | F = 0 | F = 0 |
 //! | no outline on either side | F = 1 | F = 1 if both masks are empty or both are not, else 0 |
 //!
-//! The edge of the image is no outline in either: a full-frame mask has none. Sources:
+//! The edge of the image is not an outline in either: a full-frame mask has none. Sources:
 //! `sav_dataset/utils/sav_benchmark.py` of facebookresearch/sam2 (BSD-3) and the formulas of
 //! antpln/VideoSegmentationComparison. Radii are computed in f64, as NumPy does: sizes such as
 //! 600x800 have an integral `0.008 * diagonal` that must not be rounded up.

@@ -232,7 +232,7 @@ impl Progress {
     }
 
     fn say(&self, line: &str) {
-        // A terminal that went away is no reason to end a run: failures to show are ignored.
+        // A terminal that went away is not a reason to end a run: failures to show are ignored.
         match &self.sink {
             Sink::Quiet => {}
             Sink::Bars(bars) => {

@@ -360,7 +360,7 @@ pub struct RegionMark {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     /// A figure is not a finite number, or is out of its range.
-    #[error("{key}: {what} is {value}, which is no measurement; record the object as failed")]
+    #[error("{key}: {what} is {value}, which is not a measurement; record the object as failed")]
     NoMeasurement {
         /// Video, object and model.
         key: String,

@@ -613,7 +613,7 @@ fn ratios(
     figures: &[&Change],
 ) -> Option<Block> {
     let (a, b) = (&against.a, &against.b);
-    let title = format!("{b} over {a} (logarithmic; 1 is no difference)");
+    let title = format!("{b} over {a} (logarithmic; 1 means no difference)");
     let x = Axis::log(&title, reach(figures, [0.95, 1.05]));
     let name = format!(
         "Speed and memory of {b} as multiples of {a}, {}",
@@ -642,7 +642,7 @@ fn score_differences(
     figures: &[&Change],
 ) -> Option<Block> {
     let (a, b) = (&against.a, &against.b);
-    let title = format!("points, {b} minus {a} (0 is no difference)");
+    let title = format!("points, {b} minus {a} (0 means no difference)");
     let x = Axis::linear(&title, reach(figures, [-0.5, 0.5]), false);
     let name = format!("Scores of {b} minus those of {a}, {}", model.model);
     let caption = format!(

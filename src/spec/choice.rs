@@ -25,7 +25,7 @@ pub enum SaveMasks {
     All,
 }
 
-/// Who decodes JPEG frames. Other formats, and JPEG files that nvJPEG does not take, are the CPU's.
+/// JPEG decoder. Other formats, and JPEG files that nvJPEG does not take, are the CPU's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum JpegBy {

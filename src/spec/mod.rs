@@ -60,11 +60,11 @@ pub struct Pinned {
     pub no_memory: bool,
     /// Which masks are written; `None` for those of annotated frames, and of a video file all.
     pub save_masks: Option<SaveMasks>,
-    /// Rounds of every component before the first frame that counts.
+    /// Warm-up iterations per component.
     pub warmup: usize,
     /// Decoder threads.
     pub decode_threads: usize,
-    /// Who decodes JPEG frames.
+    /// JPEG decoder.
     pub jpeg_decoder: JpegBy,
     /// Feeds frames at a rate, as a live camera does; `None` for as fast as they are taken.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,7 +125,7 @@ pub struct Data {
     pub limit_objects: usize,
     /// Takes the videos in a random order.
     pub shuffle_videos: bool,
-    /// Seed of that order; asks for it by itself.
+    /// Seed of that order; implies --shuffle-videos.
     pub seed: Option<u64>,
     /// Video files instead of a split.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -289,7 +289,7 @@ pub struct Engine {
     pub cuda_graph: GraphMode,
     /// How frames reach the device.
     pub frame_staging: FrameStaging,
-    /// How the arena's block is asked for.
+    /// Arena allocation strategy.
     pub arena_block: BlockChoice,
     /// Threads of a runtime that computes on the CPU; 0 for one per core.
     pub threads: usize,

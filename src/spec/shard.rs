@@ -29,7 +29,7 @@ pub enum ShardChoice {
 
 fn no_shard(text: &str) -> Error {
     Error::usage(format!(
-        "{text:?} is no shard; write K/N with K from 1 to N, such as 2/8, or auto, or auto/N"
+        "{text:?} is not a shard; write K/N with K from 1 to N, such as 2/8, or auto, or auto/N"
     ))
 }
 
@@ -93,7 +93,7 @@ impl ShardChoice {
     /// `MASKLET_SHARD_COUNT`, as the job's `completions` stand in no variable.
     ///
     /// # Errors
-    /// When the variables are missing or do not fit together.
+    /// When the variables are missing or are inconsistent.
     pub fn resolve(self, variable: impl Fn(&str) -> Option<String>) -> Result<Shard> {
         let count = match self {
             Self::Given(shard) => return Ok(shard),
@@ -104,7 +104,7 @@ impl ShardChoice {
             Some(value) => match value.trim().parse::<usize>() {
                 Ok(number) => Ok(Some(number)),
                 Err(_) => Err(Error::usage(format!(
-                    "{name} is {value:?}, which is no number; write --shard K/N"
+                    "{name} is {value:?}, which is not a number; write --shard K/N"
                 ))),
             },
         };
@@ -213,7 +213,7 @@ mod tests {
             "0/2", "3/2", "2", "1/0", "a/b", "auto/0", "auto/x", "-1/2", "",
         ] {
             let error = from(text, &[]).unwrap_err().to_string();
-            assert!(error.contains("is no shard"), "{text}: {error}");
+            assert!(error.contains("is not a shard"), "{text}: {error}");
         }
         let error = from("auto", &[]).unwrap_err().to_string();
         assert!(error.contains("SLURM_ARRAY_TASK_ID"), "{error}");

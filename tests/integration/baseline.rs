@@ -110,7 +110,7 @@ fn a_killed_baseline_is_a_result_and_can_be_gone_on_with() {
     for part in [
         sentence.as_str(),
         "frame 7",
-        "last reserved 812.0 MiB, 5.0 MiB free by the driver's word",
+        "last reserved 812.0 MiB, 5.0 MiB free (as reported by the driver)",
         "NVML_SUCCESS == r INTERNAL ASSERT FAILED",
         "pytorch upstream",
     ] {

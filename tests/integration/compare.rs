@@ -234,7 +234,7 @@ fn defects_of_old_files_are_named() {
         "transposes EdgeTAM's masks",
         "J equals F to the digit in 1 of 2 rows (line 2 first)",
         "while the model is loaded",
-        "failed in A, left out: video sav_000001, object 002 (line 4): 300000000000 FPS is no speed",
+        "failed in A, left out: video sav_000001, object 002 (line 4): 300000000000 FPS is not a speed",
         "letterboxed",
         "TF32",
     ] {
@@ -325,7 +325,7 @@ fn every_variant_of_old_files_is_read() {
         assert_eq!(
             scored,
             *kind == "upstream-csv",
-            "J is no J&F: {kind}: {names:?}"
+            "J is not a J&F: {kind}: {names:?}"
         );
         if *kind == "profile-csv" {
             let fps = figure(&found, "fps");

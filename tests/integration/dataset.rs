@@ -371,7 +371,7 @@ fn lists_that_do_not_fit_are_explained() {
         ("a\na\n", &["names video 'a' twice"][..]),
         (
             "../a\n",
-            &["names video '../a', which is no plain folder name"],
+            &["names video '../a', which is not a plain folder name"],
         ),
     ] {
         fs::write(&list, lines).unwrap();

@@ -47,7 +47,7 @@ fn this_machine_is_looked_at_and_a_good_dataset_is_fine() {
     if has_cuda() {
         return;
     }
-    // No GPU is no fault.
+    // No GPU is not a fault.
     assert_eq!(
         (code, &report["failures"]),
         (0, &Value::from(0)),

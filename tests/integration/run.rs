@@ -455,7 +455,7 @@ mod long {
             if child.wait().unwrap().signal() == Some(9) {
                 kills += 1;
             } else {
-                // It got through before the signal: begin anew, the rest of the kills are still due.
+                // It got through before the signal: start over, the rest of the kills are still due.
                 fs::remove_dir_all(&killed).unwrap();
             }
         }

@@ -139,7 +139,7 @@ fn a_resumed_run_keeps_one_series_per_session_and_force_removes_them() {
     let tree = Tree::new(Board::OrinNano, JetPack::Six);
     let out = split.path().join("run");
     assert_eq!(run(split.path(), &out, Some(&tree), &[]).code, 0);
-    // Another rate is no other run.
+    // Another rate is not another run.
     let resumed = run(
         split.path(),
         &out,

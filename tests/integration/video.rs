@@ -291,7 +291,7 @@ fn what_cannot_be_is_said_in_words() {
     let video = clip(split.path(), "clip.mp4", &[]);
     let out = split.path().join("run");
     let damaged = split.path().join("damaged.mp4");
-    fs::write(&damaged, b"this is no video at all").unwrap();
+    fs::write(&damaged, b"this is not a video at all").unwrap();
     let empty = split.path().join("empty.mp4");
     fs::write(&empty, b"").unwrap();
     let sound = split.path().join("sound.wav");
@@ -455,7 +455,7 @@ mod long {
             said.contains("658 more frames per trial are needed"),
             "{said}"
         );
-        assert_eq!(rows(&out).len(), 1, "trials are no rows");
+        assert_eq!(rows(&out).len(), 1, "trials are not rows");
         // Resumed, it is not searched again.
         let again = masklet(&[&args[..], &["--resume"]].concat());
         assert_eq!(again.code, 0, "{again:?}");

@@ -222,7 +222,7 @@ impl Tree {
         self.set(&format!("{folder}/max_freq"), &format!("{top}\n"));
         self.set(&format!("{folder}/governor"), "nvhost_podgov\n");
         self.set_gpu(95, self.top_mhz());
-        // What else has a devfreq entry and is no GPU.
+        // What else has a devfreq entry and is not a GPU.
         for other in ["15340000.vic", "15480000.nvdec"] {
             self.set(
                 &format!("/sys/class/devfreq/{other}/cur_freq"),

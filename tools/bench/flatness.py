@@ -65,7 +65,7 @@ def main() -> int:
     options.add_argument("--objects", type=int, default=1)
     options.add_argument("--rounds", type=int, default=2)
     options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--allowance", type=float, default=128.0, help="bytes a frame that are no leak")
+    options.add_argument("--allowance", type=float, default=128.0, help="bytes a frame that do not count as a leak")
     options.add_argument("--json", type=Path, help="raw results")
     args = options.parse_args()
     frames, rows = frames_of(args.frames), []

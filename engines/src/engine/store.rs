@@ -370,7 +370,7 @@ impl EngineStore {
         self.engines(None)
     }
 
-    /// Checks every engine; reads every plan. Remains of killed processes are no engines.
+    /// Checks every engine; reads every plan. Remains of killed processes are not engines.
     ///
     /// # Errors
     /// When there is no folder, or one cannot be read.

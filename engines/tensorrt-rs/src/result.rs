@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
 
-/// Addresses below this are no objects: with no driver the lean runtime returns such a value
+/// Addresses below this are not objects: with no driver the lean runtime returns such a value
 /// instead of null.
 const LOWEST_ADDRESS: usize = 0x1_0000;
 

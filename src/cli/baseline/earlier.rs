@@ -21,7 +21,7 @@ impl Earlier {
     /// Reads `run.json`, the split, the bundles and the journal of a finished run.
     ///
     /// # Errors
-    /// A folder that is no finished run; data or bundles that are not what they were.
+    /// A folder that is not a finished run; data or bundles that are not what they were.
     pub(super) fn read(run: &Path) -> Result<Self> {
         let file = RunFile::read(run)?.ok_or_else(|| {
             Error::usage(format!(

@@ -20,7 +20,7 @@ pub struct GivenPrompt {
 /// A prompt that cannot be.
 #[derive(Debug, Error)]
 pub enum GivenError {
-    /// The text is no prompt.
+    /// The text is not a prompt.
     #[error("'{text}' is not {wanted}")]
     Text {
         /// What was given.
@@ -180,7 +180,7 @@ pub enum Shown {
 /// others is void.
 ///
 /// # Errors
-/// The file is no mask, or shows nothing.
+/// The file is not a mask, or shows nothing.
 pub fn mask_labels(path: &Path) -> Result<Vec<u32>, GivenError> {
     let map = read_label_png(path)?;
     let objects = Labels::of(&[map.labels()]).objects;

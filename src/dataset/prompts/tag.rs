@@ -11,8 +11,8 @@ use crate::error::{Classified, ErrorClass};
 /// A tag that cannot be taken apart.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum TagError {
-    /// The word is no prompt kind.
-    #[error("'{found}' is no prompt kind: use points, bbox, mask or points_interior")]
+    /// The word is not a prompt kind.
+    #[error("'{found}' is not a prompt kind: use points, bbox, mask or points_interior")]
     UnknownKind {
         /// The word.
         found: String,

@@ -164,7 +164,7 @@ fn bad_tags_say_what_to_write() {
         assert_eq!(error.class(), ErrorClass::Usage);
     }
     let error = "clicks".parse::<PromptKind>().unwrap_err();
-    assert!(error.to_string().contains("'clicks' is no prompt kind"));
+    assert!(error.to_string().contains("'clicks' is not a prompt kind"));
 }
 
 proptest! {

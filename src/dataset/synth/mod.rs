@@ -5,7 +5,7 @@
 //! are the visible part of each shape, to the pixel. The same recipe gives the same bytes, whatever
 //! the number of threads.
 //!
-//! Made for trying things out and for tests; it is no benchmark of how good a model is.
+//! Made for trying things out and for tests; it is not a benchmark of how good a model is.
 
 mod error;
 mod scene;

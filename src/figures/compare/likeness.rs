@@ -72,9 +72,14 @@ fn of_runs(a: &Source, b: &Source, found: &mut Found) {
     for source in [a, b] {
         let label = &source.label;
         if source.facts.simulated {
-            found.add(true, &[Speed, Memory], "simulated device", format!(
-                "{label} ran on a simulated device: its times and sizes are no measurement of anything"
-            ));
+            found.add(
+                true,
+                &[Speed, Memory],
+                "simulated device",
+                format!(
+                    "{label} ran on a simulated device: its times and sizes are not measurements"
+                ),
+            );
         }
         match source.facts.state.as_deref() {
             None | Some("finished") => {}

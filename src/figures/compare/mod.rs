@@ -1,4 +1,4 @@
-//! Puts runs beside each other: run folders, PyTorch baselines, old CSV files of the Python
+//! Compares runs: run folders, PyTorch baselines, old CSV files of the Python
 //! benchmark.
 //!
 //! Rows are paired by (video, object, model); rates and durations are compared by the geometric

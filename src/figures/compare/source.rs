@@ -125,7 +125,7 @@ pub struct Row {
     pub figures: BTreeMap<&'static str, f64>,
 }
 
-/// More frames per second than this is no speed but a failure: the Python benchmark divides the
+/// More frames per second than this is not a speed but a failure: the Python benchmark divides the
 /// frames of an object whose tracking never began by a nanosecond.
 pub(super) const ABSURD_FPS: f64 = 5000.0;
 
@@ -148,17 +148,17 @@ impl Row {
         }
     }
 
-    /// Turns the row into a failed one when its figures are no measurement.
+    /// Turns the row into a failed one when its figures are not a measurement.
     pub(super) fn judge(&mut self) {
         let Some(&fps) = self.figures.get("fps").filter(|_| self.failed.is_none()) else {
             return;
         };
         if fps > ABSURD_FPS {
             self.failed = Some(format!(
-                "{fps} FPS is no speed: its tracking failed before the clock started"
+                "{fps} FPS is not a speed: its tracking failed before the clock started"
             ));
         } else if fps <= 0.0 {
-            self.failed = Some(format!("{fps} FPS is no speed"));
+            self.failed = Some(format!("{fps} FPS is not a speed"));
         }
     }
 }

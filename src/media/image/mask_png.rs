@@ -100,7 +100,7 @@ impl LabelReader {
     /// Reads a map of labels into `out`.
     ///
     /// # Errors
-    /// The file cannot be read, is no PNG, is cut or damaged, or its alpha channel and its colours
+    /// The file cannot be read, is not a PNG, is cut or damaged, or its alpha channel and its colours
     /// say different things.
     pub fn labels(&mut self, path: &Path, out: &mut LabelMap) -> Result<(), ImageError> {
         let bytes = limits::read_file(path).map_err(|e| ImageError::read(path, e))?;

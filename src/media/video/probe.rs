@@ -54,8 +54,11 @@ pub struct VideoFile {
     /// Average frame rate; `None` where the file does not say.
     pub rate: Option<FrameRate>,
     /// Number of frames that the stream presents: its packets, without those that an edit list
-    /// hides. What the header says of it is not asked: recorders leave it unfinished.
+    /// hides. The header's count is not used for it: recorders leave it unfinished.
     pub frames: usize,
+    /// The header's count, a hint: of a file that was cut short it is the larger one.
+    #[serde(skip)]
+    pub stated: Option<usize>,
     /// When they are presented, ascending, in units of the stream; empty where it does not say.
     #[serde(skip)]
     pub times: Vec<i64>,
@@ -67,7 +70,7 @@ impl VideoFile {
     /// Asks ffprobe. Every packet is read, none is decoded.
     ///
     /// # Errors
-    /// The file cannot be read, is no video, is damaged, or its frames have no size.
+    /// The file cannot be read, is not a video, is damaged, or its frames have no size.
     pub fn probe(ffmpeg: &Ffmpeg, path: &Path) -> Result<Self, VideoError> {
         let unusable = |what: String| VideoError::Unusable {
             path: path.to_owned(),
@@ -77,7 +80,7 @@ impl VideoFile {
             .map_err(|error| unusable(format!("cannot be read ({error}); check the path")))?;
         if !about.is_file() {
             return Err(unusable(
-                "is no file; give a video file such as clip.mp4".to_owned(),
+                "is not a file; give a video file such as clip.mp4".to_owned(),
             ));
         }
         if about.len() == 0 {
@@ -129,6 +132,7 @@ impl VideoFile {
             rotation,
             rate: rate("avg_frame_rate").or_else(|| rate("r_frame_rate")),
             frames,
+            stated: stream["nb_frames"].as_str().and_then(|n| n.parse().ok()),
             times,
             decoder: decoder(ffmpeg, path)?,
         })
@@ -223,7 +227,7 @@ fn ask(mut command: Command, path: &Path) -> Result<Value, VideoError> {
         return Err(refused(words.unwrap_or_else(|| output.status.to_string())));
     }
     serde_json::from_slice(&output.stdout)
-        .map_err(|error| refused(format!("its answer is no JSON ({error})")))
+        .map_err(|error| refused(format!("its answer is not valid JSON ({error})")))
 }
 
 fn run(mut command: Command, program: &'static str, path: &Path) -> Result<Output, VideoError> {

@@ -1,4 +1,4 @@
-//! Why a baseline cannot be run. One that died while running is no error.
+//! Why a baseline cannot be run. One that died while running is not an error.
 
 use std::path::PathBuf;
 

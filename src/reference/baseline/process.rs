@@ -364,7 +364,7 @@ fn memory(record: &PyTorchRecord) -> String {
     match (state.reserved_bytes, state.rss_bytes) {
         (Some(reserved), _) => {
             let free = state.driver_free_bytes.map_or_else(String::new, |free| {
-                format!(", {} free by the driver's word", stats::bytes(free))
+                format!(", {} free (as reported by the driver)", stats::bytes(free))
             });
             format!("last reserved {}{free}", stats::bytes(reserved))
         }
@@ -446,7 +446,7 @@ mod tests {
             text,
             "baseline (upstream) died at object 3 of 8 (signal 9, SIGKILL; the kernel's \
              out-of-memory killer struck meanwhile; video v, object 7, frame 41), last reserved \
-             812.0 MiB, 1.0 KiB free by the driver's word; it last printed: oops"
+             812.0 MiB, 1.0 KiB free (as reported by the driver); it last printed: oops"
         );
         let none = PyTorchRecord::default();
         let early = verdict(Mode::Best, killed(6, false), &none, 8, None).unwrap();

@@ -4,7 +4,7 @@
 //!
 //! - *components*: a clip is tracked by the backend in question while a [`Recorder`] keeps what went
 //!   into and came out of its components. The reference then computes the same components on the
-//!   same inputs ([`replay()`], or PyTorch by [`torch`]), so that errors cannot build up.
+//!   same inputs ([`replay()`], or PyTorch by [`torch`]), so that errors cannot accumulate.
 //! - *clip*: both sides track the clip on their own; the masks are compared, frame by frame.
 //!
 //! It judges numbers, not accuracy: how good the masks are is the scores' business (`crate::metrics`).

@@ -229,7 +229,7 @@ fn drawn(series: &[TelemetrySeries], time: &Time, panel: &Panel) -> Plot {
         (y.from, y.to) = (0.0, 103.0);
     }
     if panel.axis == "degrees Celsius" {
-        // A degree up or down is no drama.
+        // A degree up or down does not matter.
         let middle = f64::midpoint(y.from, y.to);
         (y.from, y.to) = (y.from.min(middle - 5.0), y.to.max(middle + 5.0));
     }

@@ -47,7 +47,7 @@ class Watch:
         self._driver_low: int | None = None
         try:
             with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
-                file.write("5")  # the kernel's own high-water mark begins anew
+                file.write("5")  # the kernel's own high-water mark starts over
             self._exact = True
         except OSError:
             self._exact = False

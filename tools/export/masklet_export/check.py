@@ -4,7 +4,7 @@ Two comparisons against transformers' own session (reference.py) on a synthetic 
 objects, one of which is covered for some frames, prompted by a click, a box and a mask:
 
 - *components*: every graph gets the inputs that the session used, taken from the session's own
-  state, so that errors cannot build up. Measured as the largest difference over the spread (standard
+  state, so that errors cannot accumulate. Measured as the largest difference over the spread (standard
   deviation) of the reference output. One-number outputs (iou, obj_score) are compared over the larger
   of their spread and their mean size, for a spread over a handful of numbers says little.
 - *clip*: the graphs run the whole clip with their own memory (tracker.py). Measured as the

@@ -10,7 +10,7 @@ Builds the original model from its own configuration with random weights, saves 
 published files are laid out, converts that file, and tracks two objects from a click each with all
 three: the original video predictor, transformers' session, and the exported graphs in ONNX Runtime.
 Prints the largest difference over the spread of the original's values, and mask IoU. Not run by
-pytest: the original code is no dependency of this project. Needs no download and no GPU.
+pytest: the original code is not a dependency of this project. Needs no download and no GPU.
 
 One thing is evened out: the original EdgeTAM predictor rounds stored memories to bf16, transformers
 keeps f32; here both keep f32.

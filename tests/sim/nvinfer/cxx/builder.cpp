@@ -240,7 +240,7 @@ public:
         if (blob == nullptr || !TimingCache::isOne(blob, size))
         {
             say(mLogger, Severity::kERROR,
-                "IBuilderConfig::createTimingCache: Error Code 1: Serialization (the %zu bytes are no timing cache)",
+                "IBuilderConfig::createTimingCache: Error Code 1: Serialization (the %zu bytes are not a timing cache)",
                 size);
             return nullptr;
         }

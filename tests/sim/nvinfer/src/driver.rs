@@ -173,7 +173,7 @@ impl Driver {
         let name = driver.device_name();
         if driver.copies.is_none() && !name.starts_with("Simulated") {
             return Err(format!(
-                "'{name}' is no simulated device, and this library is a stand-in for tests \
+                "'{name}' is not a simulated device, and this library is a stand-in for tests \
                  (MASKLET_SIM_NVINFER_STAGED=1 runs it there all the same)"
             ));
         }

@@ -11,7 +11,7 @@ use std::ffi::CString;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ParseCode {
-    /// The bytes are no ONNX model.
+    /// The bytes are not an ONNX model.
     ModelDeserializeFailed = 3,
     /// The graph contradicts itself.
     InvalidGraph = 5,
@@ -147,7 +147,7 @@ impl Graph {
     /// Reads a model and lets the CPU runtime load it (unless it has bfloat16 tensors).
     ///
     /// # Errors
-    /// When the bytes are no ONNX model, or the runtime cannot run it.
+    /// When the bytes are not an ONNX model, or the runtime cannot run it.
     pub fn parse(onnx: &[u8]) -> Result<Self, ParseError> {
         let broken = |text| ParseError::new(ParseCode::ModelDeserializeFailed, text);
         let model = ModelProto::parse_buf(onnx)
@@ -248,7 +248,7 @@ fn tensor(value: &ValueInfoProto) -> Result<Tensor, ParseError> {
         .r#type
         .as_ref()
         .and_then(|kind| kind.tensor_type.as_ref())
-        .ok_or_else(|| refuse(ParseCode::InvalidGraph, "it is no tensor".to_owned()))?;
+        .ok_or_else(|| refuse(ParseCode::InvalidGraph, "it is not a tensor".to_owned()))?;
     let element = described.elem_type.unwrap_or(onnx::DataType(0));
     let dims = described.shape.iter().flat_map(|shape| &shape.dim);
     Ok(Tensor {

@@ -449,7 +449,7 @@ fn timing_caches_come_back_and_remember_what_was_built() {
     fs::write(&cache, "something else").unwrap();
     case.build(&["--cache", &cache])
         .ends(1)
-        .says("are no timing cache");
+        .says("are not a timing cache");
 }
 
 #[test]
@@ -461,7 +461,7 @@ fn models_that_are_broken_or_unknown_give_parser_errors() {
         fs::write(case.path("model.onnx"), onnx).unwrap();
         case.build(&[])
     };
-    for onnx in [&b""[..], b"this is no model", &case.graph.onnx[..5000]] {
+    for onnx in [&b""[..], b"this is not a model", &case.graph.onnx[..5000]] {
         parse(onnx).ends(1).says("parserError code=3 node=-1 name=");
     }
     let mut model = ModelProto::parse_buf(&case.graph.onnx).unwrap();
@@ -525,7 +525,7 @@ fn there_is_no_runtime_without_a_simulated_device() {
     case.run_in(&[], &real)
         .ends(1)
         .says("noRuntime")
-        .says("'Orin' is no simulated device");
+        .says("'Orin' is not a simulated device");
     case.run_in(&[], &[("FAKE_CUDA_BROKEN", "1")])
         .ends(1)
         .says("noRuntime")
