@@ -228,7 +228,7 @@ mod tests {
                 vec![("JOB_COMPLETION_INDEX", "4"), ("MASKLET_SHARD_COUNT", "4")],
                 "only 4 shards",
             ),
-            (vec![("SLURM_ARRAY_TASK_ID", "one")], "no number"),
+            (vec![("SLURM_ARRAY_TASK_ID", "one")], "not a number"),
         ] {
             let error = from("auto", &variables).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

@@ -277,9 +277,8 @@ fn turned_odd_cut_and_late_clips() {
         &out,
         &["--prompt-point", "40,30", "--prompt-frame", "7"],
     );
-    assert_eq!(ran.code, 1, "{ran:?}");
-    let reason = rows(&out)[0]["reason"].as_str().unwrap().to_owned();
-    assert!(reason.contains("before the prompt on frame 7"), "{reason}");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("no frame 7 to prompt on"), "{ran:?}");
 }
 
 #[test]
