@@ -13,7 +13,7 @@
 //! <dir>/Annotations/[480p/]<video>/00000.png      palette index or grey value = object
 //! ```
 //! SA-V's training set (`sav_000001.mp4` beside `sav_000001_manual.json`) is read as it is.
-//! Masks may be filed either way in both. Which frame a mask belongs to is [`pairing`]'s.
+//! Masks may be filed either way in both. Which frame a mask belongs to is `pairing`'s.
 //! Video files with prompts that were given stand in for a split: [`video_files`].
 //!
 //! [`Split::open`] looks at folders and at the header of each video's first frame; masks are read

@@ -351,7 +351,7 @@ impl dyn Device + '_ {
     /// Copies a tensor's values out.
     ///
     /// # Errors
-    /// As for [`Self::upload`].
+    /// As for an upload.
     pub fn download<T: Element>(&self, from: TensorRef<'_>, to: &mut [T]) -> Result<()> {
         same(of(&from), (T::DTYPE, to.len()))?;
         let bytes = std::mem::size_of_val(to);

@@ -92,7 +92,7 @@ fn found(start: &[u8]) -> String {
 ///
 /// # Errors
 /// The file cannot be read, is of another format, ends before its size is told, or asks to be
-/// turned (see [`check_upright`]).
+/// turned (see `check_upright`).
 pub fn probe_size(path: &Path) -> Result<(usize, usize), ImageError> {
     let file = OpenOptions::new()
         .read(true)
