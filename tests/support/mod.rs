@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The package's folder.
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -114,12 +114,11 @@ pub fn assert_one_passed(ran: &Ran) {
     assert!(ran.code == 0 && ran.stdout.contains("1 passed"), "{ran:?}");
 }
 
-/// Waits for a condition that another process brings about.
-#[track_caller]
+/// Waits for a condition that another process brings about, however long that takes; the test runner ends a test that
+/// hangs.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    println!("waiting: {what}");
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(300), "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
